@@ -1,0 +1,397 @@
+"""The scenario: everything that is true about nodes, targets, users and the OFDM carrier, as one frozen value."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from disac.simulator.geometry import NodeToPoint, node_to_point
+from disac.simulator.random_models import RandomAmplitudes, RandomChannels
+
+if TYPE_CHECKING:
+    from disac.simulator.describe import Description
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+MIN_SEPARATION_M = 1e-3
+"""Smallest distance between a node and a target or another node [m]."""
+
+
+class ScenarioError(ValueError):
+    """A scenario field holds a wrong value; each line names the field, the value and what is allowed."""
+
+
+def _shown(value: object) -> str:
+    text = np.array2string(value, threshold=6, precision=6) if isinstance(value, np.ndarray) else repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _array(dtype: type, shape: str) -> BeforeValidator:
+    """Validator that turns nested lists or arrays into a read-only finite array with as many axes as ``shape`` names."""
+    n_axes = len(shape.split(","))
+
+    def parse(value: object) -> NDArray[Any]:
+        try:
+            raw = np.asarray(value)
+            if raw.dtype.kind not in ("iufc" if dtype is complex else "iuf"):
+                raise TypeError
+            array = np.array(raw, dtype=dtype, order="C")
+        except (TypeError, ValueError):
+            kind = "complex" if dtype is complex else "real"
+            raise ValueError(f"must be an array of {kind} numbers of shape ({shape})") from None
+        if array.ndim != n_axes:
+            raise ValueError(f"has shape {array.shape}, must have shape ({shape})")
+        if not np.all(np.isfinite(array)):
+            first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise ValueError(f"entry {list(first)} is {array[first]}, every entry must be finite")
+        array.setflags(write=False)
+        return array
+
+    return BeforeValidator(parse)
+
+
+def _plane(shape: str) -> BeforeValidator:
+    """Validator of (count, 2) coordinate lists; an empty list is a (0, 2) array."""
+    parse = _array(float, shape).func
+
+    def parse_points(value: object) -> NDArray[Any]:
+        if isinstance(value, list | tuple) and len(value) == 0:
+            value = np.zeros((0, 2))
+        array: NDArray[Any] = parse(value)  # type: ignore[call-arg, arg-type]
+        if array.shape[1] != 2:
+            raise ValueError(f"has shape {array.shape}, must have shape ({shape})")
+        return array
+
+    return BeforeValidator(parse_points)
+
+
+Count = Annotated[int, Field(ge=1, le=65536)]
+Positive = Annotated[float, Field(gt=0, le=1e30)]
+
+
+class Scenario(BaseModel):
+    """Nodes, targets, users and carrier of one noncoherent distributed ISAC system (Section II).
+
+    The value is frozen and validated as a whole; :meth:`replace` validates again. Units are SI, angles radians, powers
+    linear. ``amplitudes`` and ``channels`` are given as arrays or as :class:`RandomAmplitudes` and
+    :class:`RandomChannels`; reading them always gives arrays.
+
+    Parameters
+    ----------
+    nodes : (N, 2) node positions [m].
+    targets : (K, 2) target positions [m], K >= 1.
+    users : (U, 2) user positions [m]; U may be 0.
+    orientations : (N,) direction of each array's broadside, counter-clockwise from +x [rad]; default: towards the origin.
+    n_tx, n_rx : antennas M_t and M_r per node.
+    n_subcarriers : subcarriers L, at least N.
+    n_symbols : OFDM symbols T of one trial.
+    n_cyclic_prefix : cyclic prefix [samples of 1/B]; default L // 4.
+    bandwidth_hz : signal bandwidth B [Hz].
+    tx_power : power limit P_T of each antenna, summed over subcarriers (Eq. 14b).
+    noise_comm, noise_sense : sigma_c^2 and sigma_s^2; noise per subcarrier sample is CN(0, sigma^2 / L).
+    amplitudes : (N, N, K) complex target amplitudes b[rx, tx, target], or a random model (default seed 0, 10 dB).
+    channels : (N, U, L, M_t) complex user channels h with y = h^H x, or a random model (default seed 0).
+    area : [[x_min, x_max], [y_min, y_max]] where targets may be [m]; default: the square 1.25 times as wide as the
+        box round nodes and users. The targets do not enter the default.
+
+    Raises
+    ------
+    ScenarioError : names each wrong field, its value and the allowed range.
+
+    Examples
+    --------
+    >>> from disac.simulator import Scenario
+    >>> scene = Scenario.preset("fig4", bandwidth_hz=20e6)
+    >>> scene.n_nodes, scene.amplitudes.shape
+    (4, (4, 4, 2))
+    """
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, revalidate_instances="never"
+    )
+
+    nodes: Annotated[RealArray, _plane("N, 2")]
+    targets: Annotated[RealArray, _plane("K, 2")]
+    users: Annotated[RealArray, _plane("U, 2")]
+    orientations: Annotated[RealArray, _array(float, "N")]
+    n_tx: Count = 6
+    n_rx: Count = 6
+    n_subcarriers: Count = 16
+    n_symbols: Count = 16
+    n_cyclic_prefix: Annotated[int, Field(ge=0, le=65536)]
+    bandwidth_hz: Positive = 10e6
+    tx_power: Positive = 1.0
+    noise_comm: Positive = 0.01
+    noise_sense: Positive = 0.01
+    amplitudes: Annotated[ComplexArray, _array(complex, "N, N, K")]
+    channels: Annotated[ComplexArray, _array(complex, "N, U, L, M_t")]
+    area: Annotated[RealArray, _plane("2, 2")]
+    amplitude_model: RandomAmplitudes | None = None
+    channel_model: RandomChannels | None = None
+
+    def __init__(self, **fields: Any) -> None:
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in fields.items()}
+        try:
+            super().__init__(**plain)
+        except ValidationError as error:
+            raise ScenarioError("\n".join(_lines(type(self), error))) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Resolve defaults that depend on other fields and draw the random models."""
+        fields = {name: value for name, value in fields.items() if value is not None}
+        try:
+            nodes = np.asarray(fields["nodes"], dtype=float).reshape(-1, 2)
+            users = np.asarray(fields["users"], dtype=float).reshape(-1, 2)
+            n_targets = len(np.asarray(fields["targets"], dtype=float).reshape(-1, 2))
+            n_subcarriers = int(fields.get("n_subcarriers", 16))
+            n_tx = int(fields.get("n_tx", 6))
+        except (KeyError, TypeError, ValueError):
+            nodes, users, n_targets, n_subcarriers, n_tx = np.ones((1, 2)), np.ones((0, 2)), 1, 1, 1
+        n_nodes, n_users = len(nodes), len(users)
+        fields.setdefault("orientations", np.arctan2(-nodes[:, 1], -nodes[:, 0]))
+        fields.setdefault("n_cyclic_prefix", n_subcarriers // 4)
+        if "area" not in fields:
+            fields["area"] = _default_area(np.concatenate([nodes, users]))
+        _draw(fields, "amplitudes", "amplitude_model", RandomAmplitudes, lambda model: model.draw(n_nodes, n_targets))
+        _draw(
+            fields, "channels", "channel_model", RandomChannels, lambda model: model.draw(n_nodes, n_users, n_subcarriers, n_tx)
+        )
+        return fields
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        problems = list(_joint_problems(self))
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @classmethod
+    def preset(cls, name: str, **fields: Any) -> Scenario:
+        """The paper's setup ``name`` (see ``disac presets``) with ``fields`` replaced."""
+        from disac.simulator.presets import preset
+
+        scenario = preset(name).scenario
+        return scenario.replace(**fields) if fields else scenario
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Scenario:
+        """Load a scenario written by :meth:`to_toml` or by hand; explicit arrays come from the NPZ that it names."""
+        from disac.simulator.scenario_file import read_toml
+
+        return read_toml(Path(path))
+
+    def to_toml(self, path: str | os.PathLike[str]) -> None:
+        """Save without loss: settings as TOML, explicit amplitude and channel arrays in an NPZ beside it."""
+        from disac.simulator.scenario_file import write_toml
+
+        write_toml(self, Path(path))
+
+    def replace(self, **fields: Any) -> Scenario:
+        """A new scenario with ``fields`` replaced, validated again; random models are drawn anew for the new sizes.
+
+        Fields that were left at a default that follows from others (orientations, prefix, area) are kept as resolved
+        unless the field that they follow from is replaced and they equal its default.
+        """
+        unknown = set(fields) - set(type(self).model_fields)
+        if unknown:
+            type(self)(**{**self._inputs(), **fields})
+        inputs = self._inputs()
+        if "nodes" in fields and np.array_equal(self.orientations, np.arctan2(-self.nodes[:, 1], -self.nodes[:, 0])):
+            del inputs["orientations"]
+        if {"nodes", "users"} & set(fields) and np.array_equal(
+            self.area, _default_area(np.concatenate([self.nodes, self.users]))
+        ):
+            del inputs["area"]
+        if "n_subcarriers" in fields and self.n_cyclic_prefix == self.n_subcarriers // 4:
+            del inputs["n_cyclic_prefix"]
+        return type(self)(**{**inputs, **fields})
+
+    def _inputs(self) -> dict[str, Any]:
+        """Constructor arguments that give this value: random models in place of the arrays that they drew."""
+        inputs = {name: getattr(self, name) for name in type(self).model_fields}
+        for array, model in (("amplitudes", "amplitude_model"), ("channels", "channel_model")):
+            drawn_by = inputs.pop(model)
+            if drawn_by is not None:
+                inputs[array] = drawn_by
+        return inputs
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes N."""
+        return len(self.nodes)
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets K."""
+        return len(self.targets)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users U."""
+        return len(self.users)
+
+    @property
+    def subcarrier_node(self) -> NDArray[np.intp]:
+        """(L,) node that serves each subcarrier under orthogonal signaling, l mod N (Eq. 30, counted from 0)."""
+        return np.arange(self.n_subcarriers) % self.n_nodes
+
+    @property
+    def noise_comm_per_subcarrier(self) -> float:
+        """Variance sigma_c^2 / L of one user sample (below Eq. 4)."""
+        return self.noise_comm / self.n_subcarriers
+
+    @property
+    def noise_sense_per_subcarrier(self) -> float:
+        """Variance sigma_n^2 = sigma_s^2 / L of one received sensing sample (below Eq. 6)."""
+        return self.noise_sense / self.n_subcarriers
+
+    @property
+    def target_geometry(self) -> NodeToPoint:
+        """Distances, angles, delays and their derivatives from every node to every target."""
+        return node_to_point(self.nodes, self.orientations, self.targets)
+
+    @property
+    def digest(self) -> str:
+        """Hash of all field values, equal for equal scenarios (hexadecimal)."""
+        text = hashlib.sha256()
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            content = f"{value.dtype.str}{value.shape}".encode() + value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+            text.update(name.encode() + b"=" + content + b";")
+        return text.hexdigest()
+
+    def describe(self) -> Description:
+        """What the OFDM numbers mean (prefix, delays, unambiguous path, link budget) and what contradicts them."""
+        from disac.simulator.describe import describe
+
+        return describe(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Scenario):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in type(self).model_fields)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def _default_area(known_points: RealArray) -> RealArray:
+    """Square 1.25 times as wide as the box round the known points, 100 m wide when they are one point."""
+    low, high = known_points.min(axis=0), known_points.max(axis=0)
+    half = 0.625 * float(np.max(high - low)) or 50.0
+    center = (low + high) / 2
+    return np.stack([center - half, center + half], axis=-1)
+
+
+def _draw(
+    fields: dict[str, Any], array: str, model: str, kind: type[Any], draw: Callable[[Any], ComplexArray]
+) -> None:
+    """Replace a random model given under the name of its array by the array, and remember the model."""
+    source = fields.get(array)
+    if source is None:
+        source = fields.get(model) or kind(seed=0)
+    if isinstance(source, Mapping):
+        try:
+            source = kind(**source)
+        except ValidationError as error:
+            raise ValueError("\n".join(_lines(kind, error, prefix=f"{array}."))) from None
+    if isinstance(source, kind):
+        fields[model] = source
+        fields[array] = draw(source)
+    else:
+        fields.pop(model, None)
+
+
+def _joint_problems(s: Scenario) -> list[str]:
+    """Problems that need several fields; each line names the field, the value and what is allowed."""
+    problems: list[str] = []
+    n, k, u = s.n_nodes, s.n_targets, s.n_users
+    if n == 0:
+        problems.append("nodes = []: at least 1 node is needed")
+    if k == 0:
+        problems.append("targets = []: at least 1 target is needed")
+    if problems:
+        return problems
+    for i in range(n):
+        for j in range(i + 1, n):
+            if np.hypot(*(s.nodes[i] - s.nodes[j])) < MIN_SEPARATION_M:
+                problems.append(
+                    f"nodes[{j}] = {s.nodes[j].tolist()}: same point as nodes[{i}], must be at least {MIN_SEPARATION_M} m apart"
+                )
+        for j in range(k):
+            if np.hypot(*(s.nodes[i] - s.targets[j])) < MIN_SEPARATION_M:
+                problems.append(
+                    f"targets[{j}] = {s.targets[j].tolist()}: lies on nodes[{i}], must be at least {MIN_SEPARATION_M} m away"
+                )
+    for i in range(k):
+        for j in range(i + 1, k):
+            if np.array_equal(s.targets[i], s.targets[j]):
+                problems.append(f"targets[{j}] = {s.targets[j].tolist()}: same point as targets[{i}], targets must differ")
+    if s.orientations.shape != (n,):
+        problems.append(f"orientations: has shape {s.orientations.shape}, must have shape ({n},), one angle per node")
+    for i, value in enumerate(s.orientations):
+        if abs(value) > 2 * np.pi:
+            problems.append(
+                f"orientations[{i}] = {value}: must be in radians within [-2 pi, 2 pi]; this looks like degrees "
+                f"(np.deg2rad({value:g}) = {np.deg2rad(value):.6g})"
+            )
+    if s.n_subcarriers < n:
+        problems.append(
+            f"n_subcarriers = {s.n_subcarriers}: L must be at least N = {n}, so that every node serves a subcarrier (Eq. 30)"
+        )
+    for name, expected, axes in (
+        ("amplitudes", (n, n, k), "N, N, K"),
+        ("channels", (n, u, s.n_subcarriers, s.n_tx), "N, U, L, M_t"),
+        ("area", (2, 2), "[x_min, x_max], [y_min, y_max]"),
+    ):
+        shape = getattr(s, name).shape
+        if shape != expected:
+            problems.append(f"{name}: has shape {shape}, must have shape {expected} ({axes})")
+    if s.area.shape == (2, 2) and not np.all(s.area[:, 0] < s.area[:, 1]):
+        problems.append(f"area = {s.area.tolist()}: must be [[x_min, x_max], [y_min, y_max]] with min < max")
+    return problems
+
+
+def _allowed(model: type[BaseModel], name: str) -> str:
+    """The declared range of a field, for example ``in [1, 65536]``."""
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    field = model.model_fields.get(name)
+    bounds = [
+        f"{sign} {getattr(item, key):g}"
+        for item in (field.metadata if field else [])
+        for key, sign in signs.items()
+        if hasattr(item, key)
+    ]
+    return " and ".join(bounds)
+
+
+def _lines(model: type[BaseModel], error: ValidationError, prefix: str = "") -> list[str]:
+    """One line ``field = value: what is allowed`` for each problem that pydantic found."""
+    lines = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        if not where:
+            lines.append(message)
+            continue
+        name = prefix + where
+        if item["type"] == "missing":
+            lines.append(f"{name}: missing, must be given")
+        elif item["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            lines.append(f"{name} = {_shown(item['input'])}: unknown field; the fields are {known}")
+        else:
+            allowed = _allowed(model, str(item["loc"][0]))
+            hint = f" (allowed: {allowed})" if allowed else ""
+            lines.append(f"{name} = {_shown(item['input'])}: {message}{hint}")
+    return lines

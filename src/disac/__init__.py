@@ -1,0 +1,3 @@
+"""disac: a waveform-level Monte Carlo testbed for noncoherent distributed ISAC."""
+
+__version__ = "0.1.0"
