@@ -38,7 +38,10 @@ _COMMON = (
     ("P_T itself", "tx_power = 1; noise_comm = noise_sense = 0.01 gives the stated P_T / sigma^2 = 20 dB"),
     ("number of OFDM symbols T", "n_symbols = 16"),
     ("cyclic prefix", "n_cyclic_prefix = L // 4 samples"),
-    ("law of the target amplitudes", "circular normal, scaled so that every draw has the stated mean of 10 dB; no reciprocity"),
+    (
+        "law of the target amplitudes",
+        "circular normal, scaled so that every draw has the stated mean of 10 dB; no reciprocity",
+    ),
     ("seeds and number of draws", "amplitude and channel seed 0, one draw"),
     ("gain of the Rayleigh channels", "E|h|^2 = 1 per antenna over the ensemble, independent per subcarrier"),
     ("search area of the localization", "120 m x 120 m, not centred on a target"),

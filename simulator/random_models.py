@@ -37,7 +37,7 @@ class RandomAmplitudes(RandomModel):
     ----------
     seed : seed of the draw.
     mean_power_db : mean of |b|^2 over the N^2 K links of every draw [dB], as in Section V of the paper.
-    fading : "rayleigh" draws circular normal amplitudes, "constant" gives every link the same modulus and a random phase.
+    fading : "rayleigh" draws circular normal amplitudes, "constant" gives all links one modulus and random phases.
     """
 
     mean_power_db: Annotated[float, Field(ge=-300, le=300)] = 10.0

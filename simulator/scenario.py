@@ -35,10 +35,11 @@ def _shown(value: object) -> str:
 
 
 def _array(dtype: type, shape: str) -> BeforeValidator:
-    """Validator that turns nested lists or arrays into a read-only finite array with as many axes as ``shape`` names."""
+    """Validator from nested lists or arrays to a read-only finite array with as many axes as ``shape`` names."""
     n_axes = len(shape.split(","))
 
     def parse(value: object) -> NDArray[Any]:
+        array: NDArray[Any]
         try:
             raw = np.asarray(value)
             if raw.dtype.kind not in ("iufc" if dtype is complex else "iuf"):
@@ -65,7 +66,7 @@ def _plane(shape: str) -> BeforeValidator:
     def parse_points(value: object) -> NDArray[Any]:
         if isinstance(value, list | tuple) and len(value) == 0:
             value = np.zeros((0, 2))
-        array: NDArray[Any] = parse(value)  # type: ignore[call-arg, arg-type]
+        array: NDArray[Any] = parse(value)  # type: ignore[call-arg]
         if array.shape[1] != 2:
             raise ValueError(f"has shape {array.shape}, must have shape ({shape})")
         return array
@@ -89,7 +90,7 @@ class Scenario(BaseModel):
     nodes : (N, 2) node positions [m].
     targets : (K, 2) target positions [m], K >= 1.
     users : (U, 2) user positions [m]; U may be 0.
-    orientations : (N,) direction of each array's broadside, counter-clockwise from +x [rad]; default: towards the origin.
+    orientations : (N,) direction of each array's broadside, counter-clockwise from +x [rad]; default towards the origin.
     n_tx, n_rx : antennas M_t and M_r per node.
     n_subcarriers : subcarriers L, at least N.
     n_symbols : OFDM symbols T of one trial.
@@ -115,7 +116,12 @@ class Scenario(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True, revalidate_instances="never"
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        revalidate_instances="never",
     )
 
     nodes: Annotated[RealArray, _plane("N, 2")]
@@ -158,13 +164,20 @@ class Scenario(BaseModel):
         except (KeyError, TypeError, ValueError):
             nodes, users, n_targets, n_subcarriers, n_tx = np.ones((1, 2)), np.ones((0, 2)), 1, 1, 1
         n_nodes, n_users = len(nodes), len(users)
-        fields.setdefault("orientations", np.arctan2(-nodes[:, 1], -nodes[:, 0]))
+        if n_nodes == 0 or n_targets == 0:
+            empty = "nodes" if n_nodes == 0 else "targets"
+            raise ValueError(f"{empty} = []: at least 1 is needed")
+        fields.setdefault("orientations", _towards_origin(nodes))
         fields.setdefault("n_cyclic_prefix", n_subcarriers // 4)
         if "area" not in fields:
             fields["area"] = _default_area(np.concatenate([nodes, users]))
         _draw(fields, "amplitudes", "amplitude_model", RandomAmplitudes, lambda model: model.draw(n_nodes, n_targets))
         _draw(
-            fields, "channels", "channel_model", RandomChannels, lambda model: model.draw(n_nodes, n_users, n_subcarriers, n_tx)
+            fields,
+            "channels",
+            "channel_model",
+            RandomChannels,
+            lambda model: model.draw(n_nodes, n_users, n_subcarriers, n_tx),
         )
         return fields
 
@@ -206,7 +219,7 @@ class Scenario(BaseModel):
         if unknown:
             type(self)(**{**self._inputs(), **fields})
         inputs = self._inputs()
-        if "nodes" in fields and np.array_equal(self.orientations, np.arctan2(-self.nodes[:, 1], -self.nodes[:, 0])):
+        if "nodes" in fields and np.array_equal(self.orientations, _towards_origin(self.nodes)):
             del inputs["orientations"]
         if {"nodes", "users"} & set(fields) and np.array_equal(
             self.area, _default_area(np.concatenate([self.nodes, self.users]))
@@ -266,7 +279,11 @@ class Scenario(BaseModel):
         text = hashlib.sha256()
         for name in type(self).model_fields:
             value = getattr(self, name)
-            content = f"{value.dtype.str}{value.shape}".encode() + value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+            content = (
+                f"{value.dtype.str}{value.shape}".encode() + value.tobytes()
+                if isinstance(value, np.ndarray)
+                else repr(value).encode()
+            )
             text.update(name.encode() + b"=" + content + b";")
         return text.hexdigest()
 
@@ -285,6 +302,11 @@ class Scenario(BaseModel):
         return hash(self.digest)
 
 
+def _towards_origin(nodes: RealArray) -> RealArray:
+    angles: RealArray = np.arctan2(0.0 - nodes[:, 1], 0.0 - nodes[:, 0])
+    return angles
+
+
 def _default_area(known_points: RealArray) -> RealArray:
     """Square 1.25 times as wide as the box round the known points, 100 m wide when they are one point."""
     low, high = known_points.min(axis=0), known_points.max(axis=0)
@@ -293,9 +315,7 @@ def _default_area(known_points: RealArray) -> RealArray:
     return np.stack([center - half, center + half], axis=-1)
 
 
-def _draw(
-    fields: dict[str, Any], array: str, model: str, kind: type[Any], draw: Callable[[Any], ComplexArray]
-) -> None:
+def _draw(fields: dict[str, Any], array: str, model: str, kind: type[Any], draw: Callable[[Any], ComplexArray]) -> None:
     """Replace a random model given under the name of its array by the array, and remember the model."""
     source = fields.get(array)
     if source is None:
@@ -316,27 +336,25 @@ def _joint_problems(s: Scenario) -> list[str]:
     """Problems that need several fields; each line names the field, the value and what is allowed."""
     problems: list[str] = []
     n, k, u = s.n_nodes, s.n_targets, s.n_users
-    if n == 0:
-        problems.append("nodes = []: at least 1 node is needed")
-    if k == 0:
-        problems.append("targets = []: at least 1 target is needed")
-    if problems:
-        return problems
     for i in range(n):
         for j in range(i + 1, n):
             if np.hypot(*(s.nodes[i] - s.nodes[j])) < MIN_SEPARATION_M:
                 problems.append(
-                    f"nodes[{j}] = {s.nodes[j].tolist()}: same point as nodes[{i}], must be at least {MIN_SEPARATION_M} m apart"
+                    f"nodes[{j}] = {s.nodes[j].tolist()}: same point as nodes[{i}], "
+                    f"must be at least {MIN_SEPARATION_M} m apart"
                 )
         for j in range(k):
             if np.hypot(*(s.nodes[i] - s.targets[j])) < MIN_SEPARATION_M:
                 problems.append(
-                    f"targets[{j}] = {s.targets[j].tolist()}: lies on nodes[{i}], must be at least {MIN_SEPARATION_M} m away"
+                    f"targets[{j}] = {s.targets[j].tolist()}: lies on nodes[{i}], "
+                    f"must be at least {MIN_SEPARATION_M} m away"
                 )
     for i in range(k):
         for j in range(i + 1, k):
             if np.array_equal(s.targets[i], s.targets[j]):
-                problems.append(f"targets[{j}] = {s.targets[j].tolist()}: same point as targets[{i}], targets must differ")
+                problems.append(
+                    f"targets[{j}] = {s.targets[j].tolist()}: same point as targets[{i}], targets must differ"
+                )
     if s.orientations.shape != (n,):
         problems.append(f"orientations: has shape {s.orientations.shape}, must have shape ({n},), one angle per node")
     for i, value in enumerate(s.orientations):
@@ -347,7 +365,8 @@ def _joint_problems(s: Scenario) -> list[str]:
             )
     if s.n_subcarriers < n:
         problems.append(
-            f"n_subcarriers = {s.n_subcarriers}: L must be at least N = {n}, so that every node serves a subcarrier (Eq. 30)"
+            f"n_subcarriers = {s.n_subcarriers}: L must be at least N = {n}, "
+            "so that every node serves a subcarrier (Eq. 30)"
         )
     for name, expected, axes in (
         ("amplitudes", (n, n, k), "N, N, K"),

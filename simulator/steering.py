@@ -35,12 +35,15 @@ def steering_derivative(angle: ArrayLike, n_antennas: int) -> ComplexArray:
 
 def subcarrier_frequencies(n_subcarriers: int, bandwidth_hz: float) -> NDArray[np.float64]:
     """Baseband frequencies l B / L of the subcarriers, l = 0 first [Hz], shape (L,)."""
-    return np.arange(n_subcarriers) * (bandwidth_hz / n_subcarriers)
+    frequencies: NDArray[np.float64] = np.arange(n_subcarriers, dtype=float) * (bandwidth_hz / n_subcarriers)
+    return frequencies
 
 
 def delay_vector(delay_s: ArrayLike, n_subcarriers: int, bandwidth_hz: float) -> ComplexArray:
     """Delay vector d(tau), subcarrier l = exp(-j 2 pi (B/L) l tau), shape (..., L)."""
-    phase = 2 * np.pi * np.asarray(delay_s, dtype=float)[..., None] * subcarrier_frequencies(n_subcarriers, bandwidth_hz)
+    phase = (
+        2 * np.pi * np.asarray(delay_s, dtype=float)[..., None] * subcarrier_frequencies(n_subcarriers, bandwidth_hz)
+    )
     vectors: ComplexArray = np.exp(-1j * phase)
     return vectors
 
