@@ -3,9 +3,9 @@
 All of them minimize tr(E^T F(R)^-1 E) over covariances R_l of the stacked transmit signal and covariances R_c[n,u,l] of
 the data that each node sends to each user,
 
-    sum_l [R_l]_ii <= P_T                                                             for every antenna i    (price p_i)
-    sum_n (1 + 1/Gamma) h^H R_c[n,u,l] h - h^H R_nn,l h >= sigma_c^2 / L              for every u, l         (price mu_ul)
-    R_c[n,u,l] >= 0,   R_nn,l - sum_u R_c[n,u,l] >= 0,   R_l >= 0                                            (Z_nl: second)
+    sum_l [R_l]_ii <= P_T                                                     for every antenna i   (price p_i)
+    sum_n (1 + 1/Gamma) h^H R_c[n,u,l] h - h^H R_nn,l h >= sigma_c^2 / L      for every u and l     (price mu_ul)
+    R_c[n,u,l] >= 0,   R_nn,l - sum_u R_c[n,u,l] >= 0,   R_l >= 0             (multiplier of the second: Z_nl)
 
 and differ only in what R_l may be, which :data:`Signal` names.
 """
@@ -85,7 +85,7 @@ class RelaxedSolution:
 
     Attributes
     ----------
-    covariances : (L, D, D) R_l of all that is sent, D = N M_t, data included; blocks that the signal model forbids are 0.
+    covariances : (L, D, D) R_l of all that is sent, D = N M_t, data included; forbidden blocks are 0.
     comm_covariances : (N, U, L, M_t, M_t) R_c[n, u, l]; 0 where node n does not serve subcarrier l.
     power_price : (D,) multipliers p of the power limits [m^2 per unit of power].
     sinr_price : (U, L) multipliers mu of the SINR constraints, as written above.

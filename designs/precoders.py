@@ -1,0 +1,47 @@
+"""What a pair of precoder arrays sends: covariances, power per antenna and the SINR of Eq. (7).
+
+Axes: ``comm_precoders[n, u, l, m_t]`` and ``radar_precoders[n, l, m_t, q]``; the data symbol of a user and each of the
+q radar streams are shared by all nodes (Eq. 1, 15).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.simulator import Scenario
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+
+def stacked_precoders(comm_precoders: ComplexArray, radar_precoders: ComplexArray) -> ComplexArray:
+    """(L, N M_t, U + q) precoder of the stacked transmit vector on each subcarrier, data streams first (Eq. 19)."""
+    n_nodes, n_users, n_subcarriers, n_tx = comm_precoders.shape
+    comm = comm_precoders.transpose(2, 0, 3, 1).reshape(n_subcarriers, n_nodes * n_tx, n_users)
+    radar = radar_precoders.transpose(1, 0, 2, 3).reshape(n_subcarriers, n_nodes * n_tx, -1)
+    return np.concatenate([comm, radar], axis=-1)
+
+
+def transmitted_covariances(comm_precoders: ComplexArray, radar_precoders: ComplexArray) -> ComplexArray:
+    """(L, N M_t, N M_t) covariances R_l of what is sent by all nodes, Eq. (19)."""
+    stacked = stacked_precoders(comm_precoders, radar_precoders)
+    covariances: ComplexArray = stacked @ stacked.conj().swapaxes(-1, -2)
+    return covariances
+
+
+def antenna_power(covariances: ComplexArray) -> RealArray:
+    """(N M_t,) power of each antenna summed over subcarriers, the left side of Eq. (14b)."""
+    return np.real(np.einsum("lii->i", covariances))
+
+
+def achieved_sinr(scenario: Scenario, comm_precoders: ComplexArray, radar_precoders: ComplexArray) -> RealArray:
+    """(U, L) SINR of Eq. (7), powers of the nodes adding up (phases averaged over), linear."""
+    channels = scenario.channels.conj()
+    gains = np.abs(np.einsum("nulm,nilm->uiln", channels, comm_precoders)) ** 2
+    radar = np.sum(np.abs(np.einsum("nulm,nlmq->ulnq", channels, radar_precoders)) ** 2, axis=(2, 3))
+    powers = gains.sum(axis=-1)
+    signal = np.einsum("uul->ul", powers)
+    interference = powers.sum(axis=1) - signal
+    sinr: RealArray = signal / (interference + radar + scenario.noise_comm_per_subcarrier)
+    return sinr

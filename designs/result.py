@@ -1,0 +1,162 @@
+"""What a design returns, and what it raises when the SINR threshold cannot be met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.simulator import Scenario
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+GAP_LIMIT = 1e-5
+"""Largest relative gap between relaxed value and verified lower bound of a result that counts as solved."""
+RESIDUAL_LIMIT = 1e-6
+"""Largest constraint violation, relative to the scale of its constraint, of a result that counts as solved."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Quantities recomputed from the precoders that are sent and from the dual point, never taken from a solver.
+
+    Attributes
+    ----------
+    sinr : (U, L) SINR of Eq. (7), linear.
+    antenna_power : (N M_t,) power of each antenna (Eq. 14b).
+    power_excess : largest relative excess over P_T, 0 when every antenna keeps it.
+    sinr_shortfall : largest relative shortfall below Gamma_c, 0 when every user on every subcarrier has it.
+    psd_residual : most negative eigenvalue of the covariances of the verified feasible point, relative to P_T / L.
+    hermitian_residual : largest |R - R^H| of its covariances, relative to P_T / L.
+    power_price, sinr_price : (N M_t,) and (U, L) dual point that proves the lower bound.
+    dual_shift : what had to be added to the power prices to make them dual feasible, relative to their mean.
+    primal_mix : share of a strictly feasible point mixed into the solver's answer to make it feasible exactly.
+    """
+
+    sinr: RealArray = field(repr=False)
+    antenna_power: RealArray = field(repr=False)
+    power_excess: float
+    sinr_shortfall: float
+    psd_residual: float
+    hermitian_residual: float
+    power_price: RealArray = field(repr=False)
+    sinr_price: RealArray = field(repr=False)
+    dual_shift: float
+    primal_mix: float
+
+    @property
+    def residual(self) -> float:
+        """Largest of the relative violations."""
+        return max(self.power_excess, self.sinr_shortfall, self.psd_residual, self.hermitian_residual)
+
+
+@dataclass(frozen=True)
+class DesignResult:
+    """Precoders and what is proved about them. Bounds are CRB traces of one OFDM symbol [m^2].
+
+    Attributes
+    ----------
+    name, sinr_db, solver : what was asked for; ``sinr_db`` is None where no SINR is asked for.
+    scenario : the scenario that the precoders are for (the one given, except for designs that use fewer nodes).
+    covariances : (L, N M_t, N M_t) covariances of what is sent.
+    comm_precoders : (N, U, L, M_t) data precoders.
+    radar_precoders : (N, L, M_t, q) radar precoders; the q streams are shared by all nodes.
+    lower_bound : verified dual bound of the convex problem that was solved [m^2].
+    relaxed_value : objective of that problem at a verified feasible point [m^2].
+    value : CRB trace of what is sent [m^2].
+    certificate : recomputed constraint values and the dual point.
+    solve_seconds, compile_seconds : time in the solver, and time to build its input [s].
+    iterations : the solver's iterations.
+    solver_status : the solver's own word, which decides nothing.
+
+    A design that solves no convex CRB problem (a baseline in closed form) reports its value in all three places.
+    """
+
+    name: str
+    sinr_db: float | None
+    solver: str
+    scenario: Scenario = field(repr=False)
+    covariances: ComplexArray = field(repr=False)
+    comm_precoders: ComplexArray = field(repr=False)
+    radar_precoders: ComplexArray = field(repr=False)
+    lower_bound: float
+    relaxed_value: float
+    value: float
+    certificate: Certificate
+    solve_seconds: float
+    compile_seconds: float = 0.0
+    iterations: int = 0
+    solver_status: str = ""
+
+    @property
+    def gap(self) -> float:
+        """(relaxed_value - lower_bound) / lower_bound; infinite without a positive bound."""
+        if not self.lower_bound > 0:
+            return float("inf")
+        return (self.relaxed_value - self.lower_bound) / self.lower_bound
+
+    @property
+    def extraction_loss(self) -> float:
+        """value / relaxed_value - 1, what the step from covariances to precoders costs."""
+        return self.value / self.relaxed_value - 1
+
+    @property
+    def status(self) -> Literal["solved", "inaccurate"]:
+        """``solved`` when gap and residuals are within their limits, whatever the solver says."""
+        solved = self.gap <= GAP_LIMIT and self.certificate.residual <= RESIDUAL_LIMIT
+        return "solved" if solved else "inaccurate"
+
+    @property
+    def rcrb_m(self) -> float:
+        """Root of ``value``: RCRB of one OFDM symbol [m]."""
+        return float(np.sqrt(self.value))
+
+
+@dataclass(frozen=True)
+class InfeasibilityProof:
+    """Prices that rule out a SINR threshold: weak duality, checked from the scenario alone.
+
+    With p >= 0, mu >= 0 and, for every serving node n, user u and subcarrier l,
+    diag(p_n) + sum_u' mu_u'l h h^H - (1 + 1/Gamma) mu_ul h_u h_u^H >= 0, any signals that meet Gamma need
+    sum_i p_i P_i >= (sigma_c^2 / L) sum mu, P_i the power of antenna i; so they break the limits P_T when
+    ``power_needed`` > 1.
+
+    Attributes
+    ----------
+    sinr_db : the threshold that is ruled out [dB].
+    power_price, sinr_price : p (N, M_t) and mu (U, L).
+    power_needed : (sigma_c^2 / L) sum mu / (P_T sum p), a lower bound on max_i P_i / P_T.
+    """
+
+    sinr_db: float
+    power_price: RealArray = field(repr=False)
+    sinr_price: RealArray = field(repr=False)
+    power_needed: float
+
+
+class Infeasible(ValueError):
+    """No signals of the design's kind give every user the SINR asked for.
+
+    Attributes
+    ----------
+    largest_feasible_sinr_db : largest threshold for which signals were found [dB].
+    proof : why ``sinr_db`` is out of reach; None when the design has no freedom and its SINR is just lower.
+    """
+
+    def __init__(
+        self, name: str, sinr_db: float, largest_feasible_sinr_db: float, proof: InfeasibilityProof | None = None
+    ) -> None:
+        super().__init__(
+            f"sinr_db = {sinr_db:g}: {name} cannot give this SINR to every user on every subcarrier; "
+            f"the largest feasible threshold is {largest_feasible_sinr_db:.4f} dB"
+        )
+        self.name = name
+        self.sinr_db = sinr_db
+        self.largest_feasible_sinr_db = largest_feasible_sinr_db
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[type[Infeasible], tuple[str, float, float, InfeasibilityProof | None]]:
+        return type(self), (self.name, self.sinr_db, self.largest_feasible_sinr_db, self.proof)
