@@ -3,8 +3,64 @@
 if __name__ != "disac.simulator":
     raise ImportError(f"import this package as disac.simulator, not as {__name__}")
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from disac.simulator.presets import Preset, preset, preset_names
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 from disac.simulator.scenario import Scenario, ScenarioError
 
-__all__ = ["Preset", "RandomAmplitudes", "RandomChannels", "Scenario", "ScenarioError", "preset", "preset_names"]
+if TYPE_CHECKING:
+    from disac.simulator.qam import bits_per_symbol, constellation, demodulate, modulate
+    from disac.simulator.snr import measured_snr
+    from disac.simulator.streams import Streams, draw_streams, radar_alphabet, transmit
+    from disac.simulator.synthesis import synthesize
+    from disac.simulator.users import effective_channels, receive_users
+
+__all__ = [
+    "Preset",
+    "RandomAmplitudes",
+    "RandomChannels",
+    "Scenario",
+    "ScenarioError",
+    "Streams",
+    "bits_per_symbol",
+    "constellation",
+    "demodulate",
+    "draw_streams",
+    "effective_channels",
+    "measured_snr",
+    "modulate",
+    "preset",
+    "preset_names",
+    "radar_alphabet",
+    "receive_users",
+    "synthesize",
+    "transmit",
+]
+
+_SUBMODULE_OF = {
+    "Streams": "streams",
+    "bits_per_symbol": "qam",
+    "constellation": "qam",
+    "demodulate": "qam",
+    "draw_streams": "streams",
+    "effective_channels": "users",
+    "measured_snr": "snr",
+    "modulate": "qam",
+    "radar_alphabet": "streams",
+    "receive_users": "users",
+    "synthesize": "synthesis",
+    "transmit": "streams",
+}
+"""Names imported on first use, so that the package itself loads without the compiled kernels."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULE_OF:
+        return getattr(import_module(f"{__name__}.{_SUBMODULE_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SUBMODULE_OF])
