@@ -1,0 +1,298 @@
+"""The command line: ``disac run``, ``presets``, ``describe`` and the commands on stored runs.
+
+Heavy libraries are imported inside the commands, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import disac
+
+if TYPE_CHECKING:
+    from disac.simulator import Scenario
+
+MODES = ("hybrid", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance")
+MODULATIONS = ("qpsk", "16qam", "64qam", "256qam")
+
+
+class Numbers(click.ParamType):
+    """Numbers separated by commas, each possibly a range ``start:stop:step`` with both ends included."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type[int] | type[float], minimum: float = float("-inf")) -> None:
+        self.kind, self.minimum = kind, minimum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Parse and check; click calls this."""
+        if isinstance(value, tuple):
+            return value
+        numbers: list[Any] = []
+        for part in str(value).split(","):
+            try:
+                ends = [self.kind(end) for end in part.split(":")]
+                numbers += ends if len(ends) == 1 else _inclusive_range(*ends)
+            except (ValueError, TypeError):
+                self.fail(
+                    f"{part!r} is not {'a whole number' if self.kind is int else 'a number'} or a range start:stop:step",
+                    param,
+                    ctx,
+                )
+        for number in numbers:
+            if not self.minimum <= number < float("inf"):
+                self.fail(f"{number} is out of range: must be finite and at least {self.minimum:g}", param, ctx)
+        return tuple(numbers)
+
+
+def _inclusive_range(start: float, stop: float, step: float = 1) -> list[float]:
+    count = (stop - start) / step
+    if count < 0:
+        raise ValueError
+    return [start + i * step for i in range(int(count + 1e-9) + 1)]
+
+
+class Names(click.ParamType):
+    """Names out of a list, separated by commas."""
+
+    name = "names"
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self.known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Parse and check; click calls this."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(part.strip().lower() for part in str(value).split(","))
+        for name in names:
+            if name not in self.known:
+                self.fail(f"{name!r} is not one of {', '.join(self.known)}", param, ctx)
+        return names
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(disac.__version__, prog_name="disac")
+def cli() -> None:
+    """Check theory against waveforms for noncoherent distributed sensing and communication (ISAC).
+
+    \b
+    First figure:      disac run link
+    The paper's scenes: disac presets, disac describe fig4
+    """
+
+
+@cli.group()
+def run() -> None:
+    """Run an experiment; results go to a folder with records, summary and pictures."""
+
+
+@run.command("link")
+@click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use (disac presets).")
+@click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
+@click.option("--design", "designs", default="p2", show_default=True, help="Designs to transmit, comma separated.")
+@click.option("--sinr-db", type=Numbers(float), help="SINR thresholds Gamma_c [dB]; default: the preset's.")
+@click.option(
+    "--snr-db",
+    type=Numbers(float),
+    default="-30:30:10",
+    show_default=True,
+    help="P_T/sigma^2 of the link [dB] (sensing and users alike); numbers and ranges start:stop:step.",
+)
+@click.option("--resolve", is_flag=True, help="Solve the design anew at every SNR, not once at the preset's.")
+@click.option("--symbols", type=Numbers(int, 1), help="OFDM symbols T per trial; default: the scenario's.")
+@click.option("--modulation", type=Names(MODULATIONS), default="qpsk", show_default=True, help="QAM of the data.")
+@click.option(
+    "--radar",
+    type=click.Choice(["constant-modulus", "gaussian"]),
+    default="constant-modulus",
+    show_default=True,
+    help="Radar sequences.",
+)
+@click.option("--mode", "modes", type=Names(MODES), default="hybrid", show_default=True, help="Localization modes.")
+@click.option("--pilots", type=click.IntRange(0), default=0, show_default=True, help="Pilot symbols for the users.")
+@click.option("--trials", type=click.IntRange(2), default=200, show_default=True, help="Trials per point.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores.")
+@click.option("--solver", help="Solver of the design; default: the project's choice.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder; default: runs/link-DATE.")
+@click.option(
+    "--resume", "resumed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Go on with a run."
+)
+def run_link(
+    preset: str,
+    file: Path | None,
+    settings: tuple[str, ...],
+    designs: str,
+    sinr_db: tuple[float, ...] | None,
+    snr_db: tuple[float, ...],
+    resolve: bool,
+    symbols: tuple[int, ...] | None,
+    modulation: tuple[str, ...],
+    radar: str,
+    modes: tuple[str, ...],
+    pilots: int,
+    trials: int,
+    seed: int,
+    workers: int | None,
+    solver: str | None,
+    out: Path | None,
+    resumed: Path | None,
+) -> None:
+    """Transmit a design's waveform, localize and detect, and compare RMSE and BER with their bounds.
+
+    \b
+    disac run link                               the paper's Fig. 4 scene, P.2, -30 to 30 dB
+    disac run link --snr-db 20 --trials 2000     one point, narrow interval
+    disac run link --set "targets=[[0, 0]]"      one target
+    """
+    from disac.experiments.link import LinkExperiment
+    from disac.experiments.link_job import LinkJob, design_cases, load_job, run_job, save_job
+    from disac.experiments.run_folder import new_folder, usable_cores, write_provenance
+
+    if resumed is not None:
+        job, seed, trials = load_job(resumed)
+        folder = resumed
+    else:
+        scenario, threshold = _scenario(preset, file, settings)
+        _say_warnings(scenario)
+        cases, infeasible = design_cases(
+            scenario,
+            designs=[name.strip() for name in designs.split(",")],
+            sinr_db=sinr_db or (threshold,),
+            n_symbols=symbols or (scenario.n_symbols,),
+            snr_db=snr_db,
+            resolve=resolve,
+            solver=solver,
+            say=_say,
+        )
+        experiment = LinkExperiment(
+            cases=tuple(cases),
+            snr_db=() if resolve else snr_db,
+            modulations=modulation,
+            modes=modes,
+            radar=radar,
+            n_pilots=pilots,
+        )
+        job = LinkJob(experiment, tuple(infeasible))
+        folder = new_folder("link", out)
+        save_job(job, folder, seed=seed, trials=trials)
+        write_provenance(folder, sys.argv)
+    rows = run_job(
+        job,
+        folder,
+        seed=seed,
+        trials=trials,
+        workers=workers or usable_cores(),
+        resume=resumed is not None,
+        progress=True,
+    )
+    _print_rows(rows, folder, seed)
+
+
+def _print_rows(rows: Sequence[dict[str, Any]], folder: Path, seed: int) -> None:
+    from disac.experiments.link_job import SWEPT
+    from disac.experiments.summary import table_lines
+
+    header, cells = table_lines(rows, SWEPT)
+    _print_table(header, cells)
+    click.echo(f"disac {disac.__version__}, seed {seed}, results in {folder}")
+    click.echo(f"rerun: {(folder / 'rerun.txt').read_text(encoding='utf-8').strip()}")
+
+
+def _print_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in header:
+        table.add_column(name, justify="right", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    Console(highlight=False, width=max(console.width, 140) if not console.is_terminal else None).print(table)
+
+
+@cli.command()
+def presets() -> None:
+    """List the paper's scenarios, with what the paper leaves unstated and what was chosen."""
+    from disac.simulator import preset, preset_names
+
+    for name in preset_names():
+        item = preset(name)
+        click.echo(f"{click.style(name, bold=True)}  {item.source}")
+        for topic, choice in item.unstated:
+            click.echo(f"    {topic}: {choice}")
+
+
+@cli.command()
+@click.argument("what", metavar="PRESET|FILE")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to draw the scene (PNG, SVG and PDF beside each other); default: scene-NAME in this folder.",
+)
+def describe(what: str, settings: tuple[str, ...], plot: Path | None) -> None:
+    """Say what a scenario's numbers mean, warn where they contradict each other, and draw the scene."""
+    from disac.experiments.figures import plot_scene
+
+    is_file = Path(what).suffix == ".toml"
+    scenario, _ = _scenario(what, Path(what) if is_file else None, settings)
+    click.echo(str(scenario.describe()))
+    stem = plot.with_suffix("") if plot else Path(f"scene-{Path(what).stem}")
+    try:
+        paths = plot_scene(scenario, stem)
+    except OSError as error:
+        raise click.ClickException(f"cannot draw the scene: {error}; choose a place with --plot") from None
+    click.echo(f"scene drawn in {', '.join(str(path) for path in paths)}")
+
+
+def _scenario(preset_name: str, file: Path | None, settings: tuple[str, ...]) -> tuple[Scenario, float]:
+    """The scenario of a preset or file with fields replaced, and the SINR threshold that goes with it [dB]."""
+    from disac.simulator import Scenario, preset
+
+    try:
+        if file is not None:
+            scenario, sinr_db = Scenario.from_toml(file), 20.0
+        else:
+            chosen = preset(preset_name)
+            scenario, sinr_db = chosen.scenario, chosen.sinr_db
+        fields = dict(_assignment(text) for text in settings)
+        return (scenario.replace(**fields) if fields else scenario), sinr_db
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.ClickException(f"--set {text}: must be FIELD=VALUE")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise click.ClickException(
+            f"--set {text}: {value.strip()!r} is not a TOML value (a number, a list, or a quoted string)"
+        ) from None
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _say_warnings(scenario: Scenario) -> None:
+    for warning in scenario.describe().warnings:
+        _say(f"warning: {warning}")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line; errors that a user can mend are one line, without a traceback."""
+    cli.main(args=list(args) if args is not None else None, prog_name="disac")

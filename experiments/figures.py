@@ -1,0 +1,190 @@
+"""Pictures made to be read in a paper: RMSE and BER against SNR beside their bounds, and the scene.
+
+Every figure is drawn on a file canvas, so that neither a display nor the user's matplotlib backend matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from disac.simulator import Scenario
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+
+FORMATS = ("png", "svg", "pdf")
+_DASHES = ("-", "--", "-.", ":")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
+_FIELD_LABELS = {
+    "n_symbols": "T = {}",
+    "mode": "{}",
+    "modulation": "{}",
+    "sinr_db": r"$\Gamma_c$ = {:g} dB",
+    "design": "{}",
+    "bandwidth_hz": "B = {:.3g} Hz",
+}
+
+
+@contextmanager
+def figure(**size: Any) -> Iterator[Figure]:
+    """A figure in the project's style on a canvas that needs no display."""
+    from matplotlib import style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with style.context(Path(__file__).with_name("disac.mplstyle")):
+        fig = Figure(**size)
+        FigureCanvasAgg(fig)
+        yield fig
+
+
+def save(fig: Figure, stem: Path) -> list[Path]:
+    """Write the figure as PNG, SVG and PDF; equal figures give equal files."""
+    paths = [stem.with_suffix(f".{kind}") for kind in FORMATS]
+    for path in paths:
+        fig.savefig(path, metadata=_NO_DATE.get(path.suffix[1:], {}))
+    return paths
+
+
+def series_of(rows: Sequence[Row], x: str, fields: Sequence[str]) -> dict[str, list[Row]]:
+    """Rows grouped by every swept field but ``x``, each group sorted by ``x`` and named by the fields that vary."""
+    varying = [name for name in fields if name != x and len({row[name] for row in rows}) > 1]
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        label = ", ".join(_FIELD_LABELS.get(name, name + " = {}").format(row[name]) for name in varying)
+        groups.setdefault(label, []).append(row)
+    return {label: sorted(group, key=lambda row: row[x]) for label, group in groups.items()}
+
+
+def _column(rows: Sequence[Row], name: str) -> Any:
+    return np.array([np.nan if row.get(name) is None else row[name] for row in rows], dtype=float)
+
+
+def plot_rmse(
+    rows: Sequence[Row],
+    stem: Path,
+    *,
+    fields: Sequence[str],
+    x: str = "snr_db",
+    x_label: str = r"$P_T/\sigma_s^2$ [dB]",
+    title: str = "",
+    x_log: bool = False,
+) -> list[Path]:
+    """RMSE with its 95 % interval as markers, realized and expected root CRB as lines."""
+    from matplotlib.lines import Line2D
+
+    with figure() as fig:
+        ax = fig.add_subplot()
+        groups = series_of(rows, x, fields)
+        for index, (label, group) in enumerate(groups.items()):
+            at = _column(group, x)
+            color = f"C{index % 7}"
+            ax.plot(at, _column(group, "rcrb_realized_m"), "-", color=color)
+            ax.plot(at, _column(group, "rcrb_expected_m"), ":", color=color)
+            _with_interval(ax, at, group, "rmse", "_m", color, _MARKERS[index % len(_MARKERS)], label)
+        ax.set_yscale("log")
+        if x_log:
+            ax.set_xscale("log")
+        ax.set_xlabel(x_label)
+        ax.set_ylabel("position error [m]")
+        ax.set_title(title)
+        proxies = [
+            Line2D([], [], color="k", marker="o", ls="none", label="RMSE, 95 % interval"),
+            Line2D([], [], color="k", ls="-", label="root CRB, realized signal"),
+            Line2D([], [], color="k", ls=":", label="root CRB, expected"),
+        ]
+        _legend(ax, proxies, len(groups) > 1)
+        return save(fig, stem)
+
+
+def plot_ber(
+    rows: Sequence[Row],
+    stem: Path,
+    *,
+    fields: Sequence[str],
+    x: str = "snr_db",
+    x_label: str = r"$P_T/\sigma_c^2$ [dB]",
+    title: str = "",
+) -> list[Path]:
+    """Bit error ratio with its 95 % interval as markers, theory as lines; no error is drawn as an upper bound."""
+    from matplotlib.lines import Line2D
+
+    with figure() as fig:
+        ax = fig.add_subplot()
+        groups = series_of(rows, x, [name for name in fields if name != "mode"])
+        for index, (label, every) in enumerate(groups.items()):
+            group = [row for row in every if row.get("mode") == every[0].get("mode")]
+            at = _column(group, x)
+            color = f"C{index % 7}"
+            ax.plot(at, _column(group, "ber_theory"), "-", color=color)
+            ax.plot(at, _column(group, "ber_theory_average_sinr"), ":", color=color)
+            seen = [row for row in group if row.get("ber") is not None and row["ber"] > 0]
+            none = [row for row in group if row.get("ber") == 0]
+            _with_interval(ax, _column(seen, x), seen, "ber", "", color, _MARKERS[index % len(_MARKERS)], label)
+            ax.plot(_column(none, x), _column(none, "ber_high"), ls="none", marker=r"$\downarrow$", color=color, ms=6)
+        ax.set_yscale("log")
+        _, top = ax.get_ylim()
+        lowest = min((row["ber_low"] or row["ber_high"] for row in rows if row.get("ber") is not None), default=1e-6)
+        ax.set_ylim(max(lowest / 5, 1e-9), min(top, 1.0))
+        ax.set_xlabel(x_label)
+        ax.set_ylabel("bit error ratio")
+        ax.set_title(title)
+        proxies = [
+            Line2D([], [], color="k", marker="o", ls="none", label="simulated, 95 % interval"),
+            Line2D([], [], color="k", marker=r"$\downarrow$", ls="none", ms=6, label="no error: upper bound"),
+            Line2D([], [], color="k", ls="-", label="theory, exact given the channel"),
+            Line2D([], [], color="k", ls=":", label="theory at Eq. (7)'s SINR"),
+        ]
+        _legend(ax, proxies, len(groups) > 1)
+        return save(fig, stem)
+
+
+def _with_interval(
+    ax: Axes, at: Any, rows: Sequence[Row], name: str, unit: str, color: str, marker: str, label: str
+) -> None:
+    value, low, high = (_column(rows, name + part + unit) for part in ("", "_low", "_high"))
+    known = np.isfinite(value)
+    error = np.stack([value - low, high - value])[:, known]
+    ax.errorbar(at[known], value[known], yerr=error, ls="none", color=color, marker=marker, mfc="white", label=label)
+
+
+def _legend(ax: Axes, proxies: list[Any], named: bool) -> None:
+    handles = ax.get_legend_handles_labels()[0] if named else []
+    ax.legend(handles=[*handles, *proxies], loc="best")
+
+
+def plot_scene(scenario: Scenario, stem: Path) -> list[Path]:
+    """Nodes with their broadside, targets, users and the search area."""
+    with figure(figsize=(3.5, 3.3)) as fig:
+        ax = fig.add_subplot()
+        draw_scene(ax, scenario)
+        ax.legend(loc="upper right")
+        return save(fig, stem)
+
+
+def draw_scene(ax: Axes, scenario: Scenario) -> None:
+    """Draw nodes, broadsides, targets, users and search area into ``ax`` (equal axes, metres)."""
+    s = scenario
+    (x0, x1), (y0, y1) = s.area
+    arrow = 0.12 * max(x1 - x0, y1 - y0)
+    ax.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], ls="--", color="0.6", lw=0.8, label="search area")
+    ax.plot(*s.nodes.T, ls="none", marker="^", color="k", ms=6, label="node, broadside")
+    directions = np.stack([np.cos(s.orientations), np.sin(s.orientations)], axis=-1)
+    for n, (position, direction) in enumerate(zip(s.nodes, directions, strict=True)):
+        tip = position + arrow * direction
+        ax.annotate("", tip, position, arrowprops={"arrowstyle": "->", "color": "0.3", "lw": 0.8})
+        ax.annotate(str(n), position, xytext=(4, -9), textcoords="offset points")
+    ax.plot(*s.targets.T, ls="none", marker="x", color="#D55E00", ms=6, mew=1.5, label="target")
+    ax.plot(*s.users.T, ls="none", marker="s", color="#0072B2", mfc="white", label="user")
+    ax.set_aspect("equal")
+    ax.set_xlabel("x [m]")
+    ax.set_ylabel("y [m]")

@@ -1,0 +1,59 @@
+"""Where results go: a folder per run, with the line that reruns it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+
+def new_folder(experiment: str, out: Path | None) -> Path:
+    """Create the folder of a new run: ``out``, or runs/EXPERIMENT-DATE here, or in the home or temporary folder when the
+    present one is read-only.
+
+    Raises
+    ------
+    click.ClickException : ``out`` exists and is not empty, or cannot be made.
+    """
+    if out is not None:
+        if out.exists() and any(out.iterdir()):
+            raise click.ClickException(
+                f"--out {out}: the folder is not empty; resume it with --resume or choose another"
+            )
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.ClickException(f"--out {out}: {error.strerror}") from None
+        return out
+    stamp = f"{experiment}-{datetime.now():%Y%m%d-%H%M%S}"
+    for parent in (Path("runs"), Path.home() / "disac-runs", Path(tempfile.gettempdir()) / "disac-runs"):
+        for suffix in ("", *(f"-{i}" for i in range(2, 100))):
+            folder = parent / (stamp + suffix)
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError:
+                break
+            return folder
+    raise click.ClickException("no folder for results can be written here; choose one with --out")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def write_provenance(folder: Path, argv: Sequence[str]) -> None:
+    """Write ``provenance.json`` and ``rerun.txt``, the line that gives the same numbers again."""
+    from disac.experiments.provenance import provenance
+
+    line = shlex.join(["disac", *argv[1:]])
+    (folder / "rerun.txt").write_text(line + "\n", encoding="utf-8")
+    (folder / "provenance.json").write_text(json.dumps(provenance(), indent=2, default=str) + "\n", encoding="utf-8")
