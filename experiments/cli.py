@@ -40,11 +40,8 @@ class Numbers(click.ParamType):
                 ends = [self.kind(end) for end in part.split(":")]
                 numbers += ends if len(ends) == 1 else _inclusive_range(*ends)
             except (ValueError, TypeError):
-                self.fail(
-                    f"{part!r} is not {'a whole number' if self.kind is int else 'a number'} or a range start:stop:step",
-                    param,
-                    ctx,
-                )
+                kind = "a whole number" if self.kind is int else "a number"
+                self.fail(f"{part!r} is not {kind} or a range start:stop:step", param, ctx)
         for number in numbers:
             if not self.minimum <= number < float("inf"):
                 self.fail(f"{number} is out of range: must be finite and at least {self.minimum:g}", param, ctx)

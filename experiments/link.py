@@ -1,7 +1,7 @@
 """The waveform-level link: one trial sends a design's symbols, receives them, localizes, detects and counts.
 
-Scenario, design and estimator are those of the configuration; a trial draws bits, radar sequences, inter-node phases and
-noise, forms one array X that carries both the users' bits and the echoes, and returns one flat record.
+Scenario, design and estimator are those of the configuration; a trial draws bits, radar sequences, inter-node phases
+and noise, forms one array X that carries both the users' bits and the echoes, and returns one flat record.
 """
 
 from __future__ import annotations

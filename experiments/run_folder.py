@@ -14,8 +14,9 @@ import click
 
 
 def new_folder(experiment: str, out: Path | None) -> Path:
-    """Create the folder of a new run: ``out``, or runs/EXPERIMENT-DATE here, or in the home or temporary folder when the
-    present one is read-only.
+    """Create the folder of a new run: ``out``, or runs/EXPERIMENT-DATE in this folder.
+
+    Where this folder is read-only, the run goes below the home folder or, failing that, the temporary one.
 
     Raises
     ------
