@@ -6,6 +6,7 @@ and noise, forms one array X that carries both the users' bits and the echoes, a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,14 @@ class LinkCase:
     radar_precoders: ComplexArray
     covariances: ComplexArray
 
+    @property
+    def digest(self) -> str:
+        """Hash of scenario and precoders (hexadecimal)."""
+        content = hashlib.sha256(self.scenario.digest.encode())
+        for array in (self.comm_precoders, self.radar_precoders):
+            content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()
+
 
 @dataclass(frozen=True)
 class LinkExperiment:
@@ -90,6 +99,15 @@ class LinkExperiment:
             for value in values:
                 if value not in known:
                     raise ValueError(f"{field} = {value!r}: must be one of {', '.join(known)}")
+
+    def config(self) -> dict[str, Any]:
+        """What, besides the points, decides a record: two runs with equal configuration can be merged."""
+        return {
+            "cases": [{**dict(case.fields), "digest": case.digest} for case in self.cases],
+            "radar": self.radar,
+            "n_pilots": self.n_pilots,
+            "search": None if self.search is None else repr(self.search),
+        }
 
     def points(self) -> list[dict[str, Scalar]]:
         """One point per case, SNR, modulation and mode, as field values."""
