@@ -22,7 +22,7 @@ MODES = ("hybrid", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance")
 MODULATIONS = ("qpsk", "16qam", "64qam", "256qam")
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]
     """Numbers separated by commas, each possibly a range ``start:stop:step`` with both ends included."""
 
     name = "numbers"
@@ -55,7 +55,7 @@ def _inclusive_range(start: float, stop: float, step: float = 1) -> list[float]:
     return [start + i * step for i in range(int(count + 1e-9) + 1)]
 
 
-class Names(click.ParamType):
+class Names(click.ParamType):  # type: ignore[type-arg]
     """Names out of a list, separated by commas."""
 
     name = "names"
@@ -103,6 +103,10 @@ def run() -> None:
     show_default=True,
     help="P_T/sigma^2 of the link [dB] (sensing and users alike); numbers and ranges start:stop:step.",
 )
+@click.option(
+    "--sweep", metavar="FIELD=V1,V2,...", help="Repeat for several values of a scenario field (list of TOML values)."
+)
+@click.option("--quick", is_flag=True, help="A rough version in seconds: 20 trials a point, unless --trials is given.")
 @click.option("--resolve", is_flag=True, help="Solve the design anew at every SNR, not once at the preset's.")
 @click.option("--symbols", type=Numbers(int, 1), help="OFDM symbols T per trial; default: the scenario's.")
 @click.option("--modulation", type=Names(MODULATIONS), default="qpsk", show_default=True, help="QAM of the data.")
@@ -115,7 +119,7 @@ def run() -> None:
 )
 @click.option("--mode", "modes", type=Names(MODES), default="hybrid", show_default=True, help="Localization modes.")
 @click.option("--pilots", type=click.IntRange(0), default=0, show_default=True, help="Pilot symbols for the users.")
-@click.option("--trials", type=click.IntRange(2), default=200, show_default=True, help="Trials per point.")
+@click.option("--trials", type=click.IntRange(2), help="Trials per point.  [default: 200]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores.")
 @click.option("--solver", help="Solver of the design; default: the project's choice.")
@@ -130,13 +134,15 @@ def run_link(
     designs: str,
     sinr_db: tuple[float, ...] | None,
     snr_db: tuple[float, ...],
+    sweep: str | None,
+    quick: bool,
     resolve: bool,
     symbols: tuple[int, ...] | None,
     modulation: tuple[str, ...],
     radar: str,
     modes: tuple[str, ...],
     pilots: int,
-    trials: int,
+    trials: int | None,
     seed: int,
     workers: int | None,
     solver: str | None,
@@ -159,12 +165,13 @@ def run_link(
         folder = resumed
     else:
         scenario, threshold = _scenario(preset, file, settings)
+        trials = trials or (20 if quick else 200)
         _say_warnings(scenario)
         cases, infeasible = design_cases(
-            scenario,
+            _swept(scenario, sweep),
             designs=[name.strip() for name in designs.split(",")],
             sinr_db=sinr_db or (threshold,),
-            n_symbols=symbols or (scenario.n_symbols,),
+            n_symbols=symbols,
             snr_db=snr_db,
             resolve=resolve,
             solver=solver,
@@ -191,14 +198,13 @@ def run_link(
         resume=resumed is not None,
         progress=True,
     )
-    _print_rows(rows, folder, seed)
+    _print_rows(rows, job.fields, folder, seed)
 
 
-def _print_rows(rows: Sequence[dict[str, Any]], folder: Path, seed: int) -> None:
-    from disac.experiments.link_job import SWEPT
+def _print_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str], folder: Path, seed: int) -> None:
     from disac.experiments.summary import table_lines
 
-    header, cells = table_lines(rows, SWEPT)
+    header, cells = table_lines(rows, fields)
     _print_table(header, cells)
     click.echo(f"disac {disac.__version__}, seed {seed}, results in {folder}")
     click.echo(f"rerun: {(folder / 'rerun.txt').read_text(encoding='utf-8').strip()}")
@@ -269,15 +275,29 @@ def _scenario(preset_name: str, file: Path | None, settings: tuple[str, ...]) ->
         raise click.ClickException(str(error)) from None
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], Scenario]]:
+    """The scenario for each value of the swept field, with the field that tells it from the others."""
+    if sweep is None:
+        return [({}, scenario)]
+    name, _, values = sweep.partition("=")
+    _, listed = _assignment(f"{name}=[{values}]", option="--sweep")
+    if any(isinstance(value, list | dict) for value in listed):
+        raise click.ClickException(f"--sweep {sweep}: takes numbers or names; set lists with --set in separate runs")
+    try:
+        return [({name.strip(): value}, scenario.replace(**{name.strip(): value})) for value in listed]
+    except ValueError as error:
+        raise click.ClickException(f"--sweep {sweep}: {error}") from None
+
+
+def _assignment(text: str, option: str = "--set") -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise click.ClickException(f"--set {text}: must be FIELD=VALUE")
+        raise click.ClickException(f"{option} {text}: must be FIELD=VALUE")
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         raise click.ClickException(
-            f"--set {text}: {value.strip()!r} is not a TOML value (a number, a list, or a quoted string)"
+            f"{option} {text}: {value.strip()!r} is not a TOML value (a number, a list, or a quoted string)"
         ) from None
 
 

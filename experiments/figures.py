@@ -24,6 +24,13 @@ FORMATS = ("png", "svg", "pdf")
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
+_AXIS_LABELS = {
+    "snr_db": r"$P_T/\sigma^2$ [dB]",
+    "sinr_db": r"SINR threshold $\Gamma_c$ [dB]",
+    "bandwidth_hz": "bandwidth B [Hz]",
+    "n_symbols": "OFDM symbols T",
+    "n_tx": r"transmit antennas $M_t$",
+}
 _FIELD_LABELS = {
     "n_symbols": "T = {}",
     "mode": "{}",
@@ -75,9 +82,6 @@ def plot_rmse(
     *,
     fields: Sequence[str],
     x: str = "snr_db",
-    x_label: str = r"$P_T/\sigma_s^2$ [dB]",
-    title: str = "",
-    x_log: bool = False,
 ) -> list[Path]:
     """RMSE with its 95 % interval as markers, realized and expected root CRB as lines."""
     from matplotlib.lines import Line2D
@@ -92,11 +96,8 @@ def plot_rmse(
             ax.plot(at, _column(group, "rcrb_expected_m"), ":", color=color)
             _with_interval(ax, at, group, "rmse", "_m", color, _MARKERS[index % len(_MARKERS)], label)
         ax.set_yscale("log")
-        if x_log:
-            ax.set_xscale("log")
-        ax.set_xlabel(x_label)
+        _label_abscissa(ax, rows, x)
         ax.set_ylabel("position error [m]")
-        ax.set_title(title)
         proxies = [
             Line2D([], [], color="k", marker="o", ls="none", label="RMSE, 95 % interval"),
             Line2D([], [], color="k", ls="-", label="root CRB, realized signal"),
@@ -112,8 +113,6 @@ def plot_ber(
     *,
     fields: Sequence[str],
     x: str = "snr_db",
-    x_label: str = r"$P_T/\sigma_c^2$ [dB]",
-    title: str = "",
 ) -> list[Path]:
     """Bit error ratio with its 95 % interval as markers, theory as lines; no error is drawn as an upper bound."""
     from matplotlib.lines import Line2D
@@ -135,9 +134,8 @@ def plot_ber(
         _, top = ax.get_ylim()
         lowest = min((row["ber_low"] or row["ber_high"] for row in rows if row.get("ber") is not None), default=1e-6)
         ax.set_ylim(max(lowest / 5, 1e-9), min(top, 1.0))
-        ax.set_xlabel(x_label)
+        _label_abscissa(ax, rows, x)
         ax.set_ylabel("bit error ratio")
-        ax.set_title(title)
         proxies = [
             Line2D([], [], color="k", marker="o", ls="none", label="simulated, 95 % interval"),
             Line2D([], [], color="k", marker=r"$\downarrow$", ls="none", ms=6, label="no error: upper bound"),
@@ -146,6 +144,14 @@ def plot_ber(
         ]
         _legend(ax, proxies, len(groups) > 1)
         return save(fig, stem)
+
+
+def _label_abscissa(ax: Axes, rows: Sequence[Row], x: str) -> None:
+    """Name the abscissa; a quantity that is not in decibels and spans more than a decade gets a log scale."""
+    values = _column(rows, x)
+    if not x.endswith("_db") and values.min() > 0 and values.max() > 10 * values.min():
+        ax.set_xscale("log")
+    ax.set_xlabel(_AXIS_LABELS.get(x, x))
 
 
 def _with_interval(

@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.keys import Purpose, TrialKey
+from disac.experiments.keys import Point, PointValue, Purpose, TrialKey
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class LinkCase:
     covariances : (L, N M_t, N M_t) covariances R_l of what is transmitted.
     """
 
-    fields: tuple[tuple[str, Scalar], ...]
+    fields: tuple[tuple[str, PointValue], ...]
     scenario: Scenario
     comm_precoders: ComplexArray
     radar_precoders: ComplexArray
@@ -109,7 +109,7 @@ class LinkExperiment:
             "search": None if self.search is None else repr(self.search),
         }
 
-    def points(self) -> list[dict[str, Scalar]]:
+    def points(self) -> list[dict[str, PointValue]]:
         """One point per case, SNR, modulation and mode, as field values."""
         return [
             {
@@ -125,13 +125,13 @@ class LinkExperiment:
             for snr_db in self._snrs_db(case)
         ]
 
-    def _snrs_db(self, case: LinkCase) -> Sequence[Scalar]:
+    def _snrs_db(self, case: LinkCase) -> Sequence[PointValue]:
         if self.snr_db:
             return self.snr_db
         own = float(10 * np.log10(case.scenario.tx_power / case.scenario.noise_sense))
         return (dict(case.fields).get("snr_db", own),)
 
-    def prepare(self, point: dict[str, Scalar]) -> LinkTrial:
+    def prepare(self, point: Point) -> LinkTrial:
         """Everything that the trials of ``point`` share."""
         case = next(
             case

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,6 @@ from disac.experiments.summary import Row, infeasible_row, summarize_point, writ
 from disac.simulator import Scenario
 
 STORE = "run.sqlite"
-SWEPT = ("design", "sinr_db", "bandwidth_hz", "n_symbols", "modulation", "mode", "snr_db")
-"""Fields of a link point, in the order of the table's columns."""
 
 
 @dataclass(frozen=True)
@@ -33,51 +32,59 @@ class LinkJob:
     experiment: LinkExperiment
     infeasible: tuple[tuple[dict[str, Any], str], ...] = ()
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the points' fields, in the order of the table's columns."""
+        every = [*self.experiment.points(), *(point for point, _ in self.infeasible)]
+        return tuple(dict.fromkeys(name for point in every for name in point))
+
 
 def design_cases(
-    scenario: Scenario,
+    scenarios: Sequence[tuple[dict[str, Any], Scenario]],
     *,
     designs: Sequence[str],
     sinr_db: Sequence[float],
-    n_symbols: Sequence[int],
+    n_symbols: Sequence[int] | None,
     snr_db: Sequence[float],
     resolve: bool,
     solver: str | None,
     say: Callable[[str], None],
 ) -> tuple[list[LinkCase], list[tuple[dict[str, Any], str]]]:
-    """Solve the designs once at the scenario's own P_T / sigma^2 or, with ``resolve``, at every SNR of the link."""
+    """Solve every design at every threshold in every scenario (given with the fields that tell it from the others).
+
+    The noise is the scenario's own or, with ``resolve``, that of every SNR of the link.
+    """
     from disac.designs import DEFAULT_SOLVER, Infeasible, design
 
     cases: list[LinkCase] = []
     infeasible: list[tuple[dict[str, Any], str]] = []
-    for name in designs:
-        for threshold in sinr_db:
-            for snr in snr_db if resolve else (None,):
-                solved_for = scenario if snr is None else at_snr(scenario, snr)
-                where = "" if snr is None else f" at P_T/sigma^2 = {snr:g} dB"
-                fields: dict[str, Any] = {"design": name, "sinr_db": float(threshold)}
-                if snr is not None:
-                    fields["snr_db"] = float(snr)
-                try:
-                    result = design(name, solved_for, threshold, solver=solver or DEFAULT_SOLVER)
-                except Infeasible as error:
-                    say(f"design {name}{where}: infeasible: {error}")
-                    infeasible.append((fields, str(error)))
-                    continue
-                say(
-                    f"design {name}, Gamma_c = {threshold:g} dB{where}: {result.status}, one-symbol RCRB "
-                    f"{result.rcrb_m:.4g} m, relative gap {result.gap:.1e}, {result.solve_seconds:.2f} s"
-                )
-                cases += [
-                    LinkCase(
-                        fields=tuple(fields.items()),
-                        scenario=solved_for.replace(n_symbols=t),
-                        comm_precoders=result.comm_precoders,
-                        radar_precoders=result.radar_precoders,
-                        covariances=result.covariances,
-                    )
-                    for t in n_symbols
-                ]
+    wanted = product(scenarios, designs, sinr_db, snr_db if resolve else (None,))
+    for (swept, scenario), name, threshold, snr in wanted:
+        fields = {"design": name, "sinr_db": float(threshold), **swept}
+        if snr is not None:
+            fields["snr_db"] = float(snr)
+        solved_for = scenario if snr is None else at_snr(scenario, snr)
+        label = ", ".join(f"{field} = {value}" for field, value in fields.items())
+        try:
+            result = design(name, solved_for, threshold, solver=solver or DEFAULT_SOLVER)
+        except Infeasible as error:
+            say(f"{label}: infeasible: {error}")
+            infeasible.append((fields, str(error)))
+            continue
+        say(
+            f"{label}: {result.status}, one-symbol RCRB {result.rcrb_m:.4g} m, "
+            f"relative gap {result.gap:.1e}, {result.solve_seconds:.2f} s"
+        )
+        cases += [
+            LinkCase(
+                fields=tuple(fields.items()),
+                scenario=result.scenario.replace(n_symbols=t),
+                comm_precoders=result.comm_precoders,
+                radar_precoders=result.radar_precoders,
+                covariances=result.covariances,
+            )
+            for t in n_symbols or (scenario.n_symbols,)
+        ]
     return cases, infeasible
 
 
@@ -172,7 +179,8 @@ def run_job(
 def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
     """Rows of all points from the stored records, written as ``summary.csv`` with the pictures beside it."""
     rows = list(_rows(job, folder, seed))
-    rows += [infeasible_row({name: None for name in SWEPT} | point, reason) for point, reason in job.infeasible]
+    blank = dict.fromkeys(job.fields)
+    rows += [infeasible_row(blank | point, reason) for point, reason in job.infeasible]
     write_csv(rows, folder / "summary.csv")
     plot_job(rows, job, folder)
     return rows
@@ -198,15 +206,22 @@ def _rows(job: LinkJob, folder: Path, seed: int) -> Iterator[Row]:
 
 
 def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:
-    """RMSE and BER against SNR, and the scene."""
+    """RMSE and BER against SNR, or against the numeric field that is swept at one SNR, and the scene."""
     from disac.experiments.figures import plot_ber, plot_rmse, plot_scene
 
     drawn = [row for row in rows if row.get("rmse_m") is not None]
     paths: list[Path] = []
     if drawn:
-        paths += plot_rmse(drawn, folder / "rmse", fields=SWEPT)
+        x = _abscissa(drawn, job.fields)
+        paths += plot_rmse(drawn, folder / "rmse", fields=job.fields, x=x)
         if any("ber" in row for row in drawn):
-            paths += plot_ber(drawn, folder / "ber", fields=SWEPT)
+            paths += plot_ber(drawn, folder / "ber", fields=job.fields, x=x)
     if job.experiment.cases:
         paths += plot_scene(job.experiment.cases[0].scenario, folder / "scene")
     return paths
+
+
+def _abscissa(rows: Sequence[Row], fields: Sequence[str]) -> str:
+    """The SNR where it varies, else the first numeric field that does."""
+    swept = [name for name in fields if len({row[name] for row in rows}) > 1 and not isinstance(rows[0][name], str)]
+    return "snr_db" if "snr_db" in swept or not swept else swept[0]
