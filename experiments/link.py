@@ -249,7 +249,7 @@ class LinkTrial:
         return record
 
     def _sense(self, X: ComplexArray, phases: NDArray[np.float64], key: TrialKey) -> dict[str, Scalar]:
-        from disac.designs import crb_from_fisher, sample_covariances
+        from disac.designs import crb_from_blocks, sample_covariances
         from disac.experiments.metrics import position_errors
         from disac.simulator import measured_snr, synthesize
 
@@ -257,8 +257,8 @@ class LinkTrial:
         Y = synthesize(s, X, rng=key.generator(Purpose.SENSE_NOISE), phases=phases)
         estimate = self.localizer(X, Y)
         turned = s.amplitudes * np.exp(1j * (phases[None, :] - phases[:, None]))[..., None]
-        fisher = self.fisher.with_amplitudes(turned).apply(sample_covariances(X)) * s.n_symbols
-        bound = crb_from_fisher(fisher, s.n_targets)
+        information = self.fisher.with_amplitudes(turned).blocks(sample_covariances(X))
+        bound = crb_from_blocks(information) / s.n_symbols
         errors = position_errors(estimate.positions, s.targets)
         stacked = errors.T.ravel()
         record: dict[str, Scalar] = {
