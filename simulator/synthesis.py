@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,38 @@ from disac.simulator.steering import delay_vector, steering_vector
 
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 
-_BLOCK = 256
-"""Samples (subcarriers times symbols) worked on at once, so that the work arrays stay in the first-level cache."""
+_BLOCK = 512
+"""Samples (subcarriers times symbols) worked on at once, so that the work arrays stay in cache."""
+
+
+@dataclass(frozen=True)
+class _PathFactors:
+    """What a path's echo is made of, in the precision of the samples."""
+
+    steer_tx: AnyComplexArray
+    steer_rx: AnyComplexArray
+    one_way_delay: AnyComplexArray
+    amplitudes: AnyComplexArray
+
+
+_FACTORS: dict[tuple[int, str], tuple[weakref.ref[Scenario], _PathFactors]] = {}
+"""Factors of the living scenarios by identity: a trial loop calls with the same frozen value again and again."""
+
+
+def _path_factors(scenario: Scenario, dtype: np.dtype[Any]) -> _PathFactors:
+    key = (id(scenario), dtype.str)
+    known = _FACTORS.get(key)
+    if known is not None and known[0]() is scenario:
+        return known[1]
+    geometry = scenario.target_geometry
+    factors = _PathFactors(
+        steer_tx=steering_vector(geometry.angle, scenario.n_tx).astype(dtype),
+        steer_rx=steering_vector(geometry.angle, scenario.n_rx).astype(dtype),
+        one_way_delay=delay_vector(geometry.delay_s, scenario.n_subcarriers, scenario.bandwidth_hz).astype(dtype),
+        amplitudes=scenario.amplitudes.astype(dtype),
+    )
+    _FACTORS[key] = (weakref.ref(scenario, lambda _: _FACTORS.pop(key, None)), factors)
+    return factors
 
 
 def synthesize(
@@ -53,26 +85,25 @@ def synthesize(
     shape = (*batch, n_nodes, scenario.n_rx, n_subcarriers, n_symbols)
     Y, noise_scale = draw_unit_noise(shape, X.dtype, rng, scenario.noise_sense_per_subcarrier, out)
 
-    geometry = scenario.target_geometry
-    one_way = delay_vector(geometry.delay_s, n_subcarriers, scenario.bandwidth_hz)
-    steer_tx = steering_vector(geometry.angle, n_tx)
-    steer_rx = steering_vector(geometry.angle, scenario.n_rx)
+    factors = _path_factors(scenario, X.dtype)
     block = max(1, _BLOCK // n_symbols)
-    width = 2 * n_symbols * min(block, n_subcarriers)
+    size = n_symbols * min(block, n_subcarriers)
     n_trials = len(turns)
     _add_echoes(
         X.reshape(n_trials, n_nodes, n_tx, -1).view(real),
-        steer_tx.astype(X.dtype),
-        steer_rx.astype(X.dtype),
-        one_way.astype(X.dtype),
-        scenario.amplitudes.astype(X.dtype),
+        factors.steer_tx,
+        factors.steer_rx,
+        factors.one_way_delay,
+        factors.amplitudes,
         turns.astype(X.dtype),
         real.type(noise_scale),
         rng is not None,
         n_symbols,
         block,
-        np.empty((n_nodes, scenario.n_targets, 2, width), dtype=real),
-        np.empty((scenario.n_targets, 2, width), dtype=real),
+        np.empty((n_nodes, scenario.n_targets, 2, size), dtype=real),
+        np.empty((n_nodes, scenario.n_targets, 2, size), dtype=real),
+        np.empty((2, 2 * size), dtype=real),
+        np.empty((scenario.n_targets, 2, 2 * size), dtype=real),
         Y.reshape(n_trials, n_nodes, scenario.n_rx, -1).view(real),
     )
     return Y
@@ -133,71 +164,103 @@ def draw_unit_noise(
 
 @njit(cache=True, nogil=True)
 def _add_echoes(  # type: ignore[no-untyped-def]
-    x, steer_tx, steer_rx, one_way, amplitude, turns, noise_scale, noisy, n_symbols, block, echo, field, y
+    x, steer_tx, steer_rx, one_way, amplitude, turns, noise_scale, noisy, n_symbols, block, lag, echo, sums, field, y
 ):
-    """Scale the unit noise in y (or clear it) and add Eq. (6), a block of subcarriers at a time.
+    """Scale the unit noise in y (or overwrite it) and add Eq. (6), a block of subcarriers at a time.
 
-    Samples lie as interleaved real and imaginary parts, x[b, m, i, 2 (l T + t)], and every complex factor c acts
-    as c v = Re(c) v + Im(c) (j v), so that the long loops run over contiguous reals. The delay of a path is that of its
-    two legs, d(tau_n + tau_m) = d(tau_n) d(tau_m); the transmit side of a path is worked out once for all receivers.
-    echo[m, k] holds d(tau_m) a_t^T x_m and j times it, field[k] the same of what reaches the receiver.
+    x[b, m, i] and y[b, n, i] hold the real and imaginary part of sample l T + t side by side, so that a complex factor
+    acts through sums of contiguous reals. The delay of a path is that of its two legs, d(tau_n + tau_m) =
+    d(tau_n) d(tau_m); the transmit side of a path is worked out once for all receivers.
+
+    Work arrays: ``lag[n, k]`` is d(tau_n^k) of each sample and ``echo[m, k]`` what target k receives of node m, both
+    with real and imaginary parts apart; ``field[k]`` is what arrives from target k, and j times it, parts side by side.
     """
-    n_trials, n_nodes = x.shape[:2]
-    n_targets, n_rx = steer_rx.shape[1], steer_rx.shape[2]
+    n_trials, n_nodes, n_tx = x.shape[:3]
+    n_targets, n_rx = steer_rx.shape[1:]
     n_subcarriers = one_way.shape[2]
-    for b in range(n_trials):
-        for first in range(0, n_subcarriers, block):
-            n_lines = min(block, n_subcarriers - first)
-            start, width = 2 * first * n_symbols, 2 * n_lines * n_symbols
+    for first in range(0, n_subcarriers, block):
+        last = min(first + block, n_subcarriers)
+        size = (last - first) * n_symbols
+        start, stop = 2 * first * n_symbols, 2 * last * n_symbols
+        for n in range(n_nodes):
+            for k in range(n_targets):
+                _repeat(one_way[n, k, first:last], n_symbols, lag[n, k, 0], lag[n, k, 1])
+        for b in range(n_trials):
             for m in range(n_nodes):
                 for k in range(n_targets):
-                    _weighted_sum(x[b, m, :, start : start + width], steer_tx[m, k], echo[m, k, :, :width])
-                    _delay(echo[m, k, :, :width], one_way[m, k, first : first + n_lines], turns[b, m], n_symbols)
+                    re, im = sums[0, : 2 * size], sums[1, : 2 * size]
+                    re[:] = 0
+                    im[:] = 0
+                    for i in range(0, n_tx - 1, 2):
+                        p, q = x[b, m, i, start:stop], x[b, m, i + 1, start:stop]
+                        u, v = steer_tx[m, k, i], steer_tx[m, k, i + 1]
+                        _add_pair(re, p, u.real, q, v.real)
+                        _add_pair(im, p, u.imag, q, v.imag)
+                    if n_tx % 2:
+                        p, u = x[b, m, n_tx - 1, start:stop], steer_tx[m, k, n_tx - 1]
+                        _add_pair(re, p, u.real, p, 0 * u.real)
+                        _add_pair(im, p, u.imag, p, 0 * u.imag)
+                    _delay_sent(re, im, lag[m, k, 0], lag[m, k, 1], echo[m, k, 0, :size], echo[m, k, 1, :size])
             for n in range(n_nodes):
                 for k in range(n_targets):
-                    part = field[k, :, :width]
-                    part[0] = 0
+                    re, im = sums[0, :size], sums[1, :size]
+                    re[:] = 0
+                    im[:] = 0
                     for m in range(n_nodes):
-                        re, im = amplitude[n, m, k].real, amplitude[n, m, k].imag
-                        for j in range(width):
-                            part[0, j] += re * echo[m, k, 0, j] + im * echo[m, k, 1, j]
-                    _delay(part, one_way[n, k, first : first + n_lines], turns[b, n].conjugate(), n_symbols)
+                        link = amplitude[n, m, k] * (turns[b, m] * turns[b, n].conjugate())
+                        _add_link(re, im, link, echo[m, k, 0], echo[m, k, 1])
+                    _delay_received(re, im, lag[n, k, 0], lag[n, k, 1], field[k, 0], field[k, 1])
                 for i in range(n_rx):
-                    row = y[b, n, i, start : start + width]
+                    row = y[b, n, i, start:stop]
                     if noisy:
-                        for j in range(width):
+                        for j in range(row.size):
                             row[j] *= noise_scale
                     else:
                         row[:] = 0
                     for k in range(n_targets):
-                        re, im = steer_rx[n, k, i].real, steer_rx[n, k, i].imag
-                        for j in range(width):
-                            row[j] += re * field[k, 0, j] + im * field[k, 1, j]
+                        weight = steer_rx[n, k, i]
+                        _add_pair(row, field[k, 0], weight.real, field[k, 1], weight.imag)
 
 
 @njit(cache=True, nogil=True)
-def _weighted_sum(rows, weights, out):  # type: ignore[no-untyped-def]
-    """out[0] = sum_i weights[i] rows[i] over rows of interleaved complex samples; out[1] is scratch."""
-    width = rows.shape[1]
-    out[:] = 0
-    for i in range(rows.shape[0]):
-        re, im = weights[i].real, weights[i].imag
-        for j in range(width):
-            out[0, j] += re * rows[i, j]
-            out[1, j] += im * rows[i, j]
-    for j in range(0, width, 2):
-        out[0, j] -= out[1, j + 1]
-        out[0, j + 1] += out[1, j]
+def _repeat(phasor, n_symbols, re, im):  # type: ignore[no-untyped-def]
+    """Parts of phasor[l] at each of the samples l T + t."""
+    for line in range(phasor.size):
+        for s in range(line * n_symbols, (line + 1) * n_symbols):
+            re[s], im[s] = phasor[line].real, phasor[line].imag
 
 
 @njit(cache=True, nogil=True)
-def _delay(pair, phasor, turn, n_symbols):  # type: ignore[no-untyped-def]
-    """Multiply pair[0] by turn and by phasor[l] on each line of T samples, and set pair[1] to j times the result."""
-    for line in range(phasor.shape[0]):
-        factor = turn * phasor[line]
-        re, im = factor.real, factor.imag
-        for j in range(2 * line * n_symbols, 2 * (line + 1) * n_symbols, 2):
-            a = re * pair[0, j] - im * pair[0, j + 1]
-            c = re * pair[0, j + 1] + im * pair[0, j]
-            pair[0, j], pair[0, j + 1] = a, c
-            pair[1, j], pair[1, j + 1] = -c, a
+def _add_pair(total, p, u, q, v):  # type: ignore[no-untyped-def]
+    """total += u p + v q, all real."""
+    for j in range(total.size):
+        total[j] += u * p[j] + v * q[j]
+
+
+@njit(cache=True, nogil=True)
+def _add_link(total_re, total_im, link, echo_re, echo_im):  # type: ignore[no-untyped-def]
+    """total += link * echo, parts apart."""
+    re, im = link.real, link.imag
+    for s in range(total_re.size):
+        total_re[s] += re * echo_re[s] - im * echo_im[s]
+        total_im[s] += re * echo_im[s] + im * echo_re[s]
+
+
+@njit(cache=True, nogil=True)
+def _delay_sent(re, im, lag_re, lag_im, echo_re, echo_im):  # type: ignore[no-untyped-def]
+    """echo = lag * (re + j im) where re and im are complex samples with their parts side by side."""
+    for s in range(echo_re.size):
+        a = re[2 * s] - im[2 * s + 1]
+        c = re[2 * s + 1] + im[2 * s]
+        echo_re[s] = lag_re[s] * a - lag_im[s] * c
+        echo_im[s] = lag_re[s] * c + lag_im[s] * a
+
+
+@njit(cache=True, nogil=True)
+def _delay_received(re, im, lag_re, lag_im, field, turned):  # type: ignore[no-untyped-def]
+    """field = lag * (re, im) and turned = j * field, both with the parts side by side."""
+    for s in range(re.size):
+        a = lag_re[s] * re[s] - lag_im[s] * im[s]
+        c = lag_re[s] * im[s] + lag_im[s] * re[s]
+        field[2 * s], field[2 * s + 1] = a, c
+        turned[2 * s], turned[2 * s + 1] = -c, a
