@@ -1,0 +1,323 @@
+"""Bit error rate of Gray-labelled square QAM: in Gaussian noise, and exactly under discrete interference.
+
+A bit of square QAM depends on one axis, and a decision errs where the disturbance D of that axis carries the level
+over an odd multiple of half the level spacing d. Whatever the symmetric law of D,
+
+    BER = sum_k w_k P(D > (2k - 1) d),    k = 1 .. sqrt(order) - 1,
+
+with weights that only the labels fix (for 16-QAM 3/4, 1/2, -1/4). Three answers follow:
+
+- :func:`gaussian_ber` takes D as Gaussian at the realized SINR: exact with one user and a Gaussian (or no) radar
+  sequence, since D given the gains is then Gaussian. With several users or discrete radar symbols it is an
+  approximation, too high where errors are rare, because bounded interference has no Gaussian tail.
+- :func:`average_sinr_ber` does so at the average SINR of Eq. (7). It is exact only if moreover one node serves each
+  subcarrier: Eq. (7) averages powers over the unknown phases between nodes, and no received symbol sees that average.
+- :func:`conditional_ber` is exact given the gains: it averages over all combinations of the interfering points.
+
+All three hold for a receiver that knows its gain; with an estimated gain errors are more frequent.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, get_args
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from disac.simulator.qam import bits_per_symbol, constellation
+from disac.simulator.scenario import Scenario
+from disac.simulator.streams import RadarSequence, radar_alphabet
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+
+@cache
+def tail_weights(order: int) -> tuple[float, RealArray]:
+    """Half level spacing d of unit-energy QAM and the weights w_k of BER = sum_k w_k P(D > (2k - 1) d).
+
+    From level p a decision for level q > p has probability P(D > (2(q-p)-1) d) - P(D > (2(q-p)+1) d) and costs the
+    Hamming distance H(p, q) of their labels. Summing by parts, w_k is the mean over levels and both directions of
+    H(p, p+k) - H(p, p+k-1), per bit.
+
+    Parameters
+    ----------
+    order : 4, 16, 64 or 256.
+
+    Returns
+    -------
+    half_spacing : d.
+    weights : (sqrt(order) - 1,) read-only.
+    """
+    points = constellation(order)
+    row = np.flatnonzero(np.isclose(points.imag, points.imag.min()))
+    labels = row[np.argsort(points[row].real)]
+    n_levels = labels.size
+    distance = np.bitwise_count(labels[:, None] ^ labels[None, :]).astype(float)
+    ahead = np.array([np.trace(distance, k) for k in range(n_levels)])
+    behind = np.array([np.trace(distance[:, :-1], k) for k in range(n_levels)])
+    weights = 2 * (ahead[1:] - behind[:-1]) / (n_levels * bits_per_symbol(order) / 2)
+    weights.setflags(write=False)
+    return float(np.ptp(points.real) / (2 * (n_levels - 1))), weights
+
+
+def awgn_ber(sinr: ArrayLike, order: int) -> RealArray:
+    """Bit error rate under Gaussian disturbance: sum_k w_k Q((2k - 1) d sqrt(2 SINR)), every term kept.
+
+    Parameters
+    ----------
+    sinr : (...) mean symbol energy over total disturbance power E_s/N_0, linear; 0 and infinity allowed. Uncoded
+        E_b/N_0 is E_s/N_0 over log2(order).
+    order : 4, 16, 64 or 256.
+
+    Returns
+    -------
+    (...) bit error rates; 1/2 at zero SINR.
+
+    Raises
+    ------
+    ValueError : a negative or undefined SINR, an unknown order.
+    """
+    from scipy.special import erfc
+
+    sinr = np.asarray(sinr, dtype=float)
+    if not np.all(sinr >= 0):
+        raise ValueError(f"sinr: holds {np.min(sinr)}, every entry must be at least 0 (linear, not dB)")
+    half_spacing, weights = tail_weights(order)
+    edges = half_spacing * (2 * np.arange(weights.size) + 1)
+    rates: RealArray = 0.5 * (erfc(edges * np.sqrt(sinr)[..., None]) @ weights)
+    return rates
+
+
+def realized_sinr(comm: ArrayLike, radar: ArrayLike, noise: float) -> RealArray:
+    """SINR |g_uu|^2 / (sum_i |g_ui|^2 + sum_q |g_uq|^2 + noise) of given gains, the phases between nodes included.
+
+    Parameters
+    ----------
+    comm : (..., U, U, L) gain of the data stream of user i at user u, see :func:`disac.simulator.effective_channels`.
+    radar : (..., U, Q, L) gain of radar stream q at user u.
+    noise : variance sigma_c^2 / L of one received sample.
+
+    Returns
+    -------
+    (..., U, L) linear SINR; zero where the direct gain is zero.
+    """
+    comm_gains, radar_gains = _checked_gains(comm, radar, noise)
+    direct, interfering = _split(np.abs(comm_gains) ** 2)
+    sinr: RealArray = direct / (interfering.sum(axis=-1) + np.sum(np.abs(radar_gains) ** 2, axis=-2) + noise)
+    return sinr
+
+
+def average_sinr(scenario: Scenario, comm_precoders: ComplexArray, radar_precoders: ComplexArray) -> RealArray:
+    """SINR of Eq. (7): powers of all nodes added, which averages each power over independent phases between nodes.
+
+    Equal to :func:`realized_sinr` for every phase where one node alone serves a subcarrier (P.2, P.3); with several
+    nodes the realized value is another one for each draw of the phases, and so is the error rate.
+
+    Parameters
+    ----------
+    scenario : gives channels and noise.
+    comm_precoders : (N, U, L, M_t) precoders of the data streams.
+    radar_precoders : (N, L, M_t, Q) precoders of the radar streams.
+
+    Returns
+    -------
+    (U, L) linear SINR.
+    """
+    rows = scenario.channels.conj()
+    comm = np.sum(np.abs(np.einsum("nulm,nilm->nuil", rows, comm_precoders)) ** 2, axis=0)
+    radar = np.sum(np.abs(np.einsum("nulm,nlmq->nuql", rows, radar_precoders)) ** 2, axis=(0, 2))
+    direct, interfering = _split(comm)
+    sinr: RealArray = direct / (interfering.sum(axis=-1) + radar + scenario.noise_comm_per_subcarrier)
+    return sinr
+
+
+def gaussian_ber(comm: ArrayLike, radar: ArrayLike, noise: float, order: int) -> RealArray:
+    """Bit error rate (..., U, L) of Gaussian theory at :func:`realized_sinr`; parameters as there.
+
+    Exact for one user with a Gaussian radar sequence or none, otherwise an approximation to :func:`conditional_ber`.
+    """
+    return awgn_ber(realized_sinr(comm, radar, noise), order)
+
+
+def average_sinr_ber(
+    scenario: Scenario, comm_precoders: ComplexArray, radar_precoders: ComplexArray, order: int
+) -> RealArray:
+    """Bit error rate (U, L) of Gaussian theory at :func:`average_sinr` of Eq. (7); parameters as there.
+
+    Exact for one user, a Gaussian radar sequence or none, and one node on each subcarrier. With several nodes the error
+    rate of a trial depends on its phases, and the mean over phases is not the rate at the mean SINR.
+    """
+    return awgn_ber(average_sinr(scenario, comm_precoders, radar_precoders), order)
+
+
+def conditional_ber(
+    comm: ArrayLike, radar: ArrayLike, noise: float, order: int, radar_sequence: RadarSequence = "constant-modulus"
+) -> RealArray:
+    """Exact bit error rate of every user and subcarrier given the gains, averaged over data, radar symbols and noise.
+
+    The receiver divides by its own known gain and decides for the nearest point, so the disturbance of one axis is
+
+        D = sum_b beta_b eps_b + sigma w,    eps_b = +-1 equally likely, w ~ N(0, 1), all independent:
+
+    2^p equally spaced levels are sums of p independent signs with amplitudes d, 2 d, 4 d, ..., so every interfering
+    QAM symbol c s gives the amplitudes 2^j d Re c and 2^j d Im c, and every radar symbol of the QPSK alphabet two. Both
+    axes have the same law, as the alphabets are unchanged by a quarter turn. Gaussian radar sequences belong to sigma.
+    The rate equals the mean over all sign combinations, without enumerating them and with a *relative* error far below
+    1e-9 down to the smallest double; the cost grows as the interference amplitude over the noise deviation.
+
+    Parameters
+    ----------
+    comm : (..., U, U, L) gain of the data stream of user i at user u: :func:`disac.simulator.effective_channels`, with
+        the phases between nodes where they matter.
+    radar : (..., U, Q, L) gain of radar stream q at user u; Q may be 0.
+    noise : variance sigma_c^2 / L of one received sample, positive.
+    order : QAM order of every user, 4, 16, 64 or 256.
+    radar_sequence : law of the radar symbols as in :func:`disac.simulator.draw_streams`.
+
+    Returns
+    -------
+    (..., U, L) bit error rates; 1/2 where the direct gain is zero; 0 where the rate is below the smallest double.
+
+    Raises
+    ------
+    ValueError : gains of the wrong shape or not finite, noise that is not positive, an unknown order or law.
+    """
+    if radar_sequence not in get_args(RadarSequence):
+        raise ValueError(f"radar_sequence = {radar_sequence!r}, must be one of {', '.join(get_args(RadarSequence))}")
+    comm_gains, radar_gains = _checked_gains(comm, radar, noise)
+    half_spacing, weights = tail_weights(order)
+    direct, interfering = _split(comm_gains)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        data_ratio = interfering / direct[..., None]
+        radar_ratio = np.moveaxis(radar_gains, -2, -1) / direct[..., None]
+        variance = noise / np.abs(direct) ** 2
+
+    amplitudes = [_sign_amplitudes(data_ratio, half_spacing, bits_per_symbol(order) // 2)]
+    alphabet = radar_alphabet(radar_sequence)
+    if alphabet is None:
+        variance = variance + np.sum(np.abs(radar_ratio) ** 2, axis=-1)
+    else:
+        amplitudes.append(_sign_amplitudes(radar_ratio, tail_weights(alphabet.size)[0], 1))
+    signs = np.concatenate(amplitudes, axis=-1)
+    rates = np.empty(direct.shape)
+    _tilted_tails(
+        signs.reshape(direct.size, signs.shape[-1]),
+        np.sqrt(variance / 2).reshape(direct.size),
+        half_spacing,
+        np.asarray(weights),
+        np.empty(signs.shape[-1]),
+        rates.reshape(direct.size),
+    )
+    return rates
+
+
+def _checked_gains(comm: ArrayLike, radar: ArrayLike, noise: float) -> tuple[ComplexArray, ComplexArray]:
+    comm, radar = np.asarray(comm, dtype=complex), np.asarray(radar, dtype=complex)
+    if comm.ndim < 3 or comm.shape[-3] != comm.shape[-2]:
+        raise ValueError(f"comm: has shape {comm.shape}, must have shape (..., U, U, L)")
+    expected = (*comm.shape[:-2], comm.shape[-1])
+    if radar.ndim != comm.ndim or (*radar.shape[:-2], radar.shape[-1]) != expected:
+        raise ValueError(f"radar: has shape {radar.shape}, must have shape (..., U, Q, L) to go with comm {comm.shape}")
+    if not (np.all(np.isfinite(comm)) and np.all(np.isfinite(radar))):
+        raise ValueError("comm and radar must be finite")
+    if not 0 < noise < np.inf:
+        raise ValueError(f"noise = {noise}, must be positive and finite")
+    return comm, radar
+
+
+def _split(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Direct entries (..., U, L) of (..., U, I, L) and the interfering ones (..., U, L, U - 1)."""
+    n_users = values.shape[-3]
+    user = np.arange(n_users)
+    others = np.array([[i for i in range(n_users) if i != u] for u in range(n_users)], dtype=int).reshape(n_users, -1)
+    direct = values[..., user, user, :]
+    interfering = np.moveaxis(values[..., user[:, None], others, :], -2, -1)
+    return direct, interfering
+
+
+def _sign_amplitudes(gains: ComplexArray, half_spacing: float, n_signs: int) -> RealArray:
+    """Amplitudes (..., 2 C n_signs) of independent signs whose sum is the real part of gains (..., C) times symbols."""
+    axes = np.abs(np.concatenate([gains.real, gains.imag], axis=-1))
+    amplitudes: RealArray = (axes[..., None] * (half_spacing * 2.0 ** np.arange(n_signs))).reshape(*axes.shape[:-1], -1)
+    return amplitudes
+
+
+@njit(cache=True, nogil=True)
+def _tilted_tails(amplitudes, deviations, half_spacing, weights, damped, rates):  # type: ignore[no-untyped-def]
+    """rates[e] = sum_k weights[k] P(D > (2k + 1) half_spacing) of D = sum_b amplitudes[e, b] eps_b + deviations[e] w.
+
+    With the moment generating function M(s) = exp(s^2 sigma^2 / 2) prod_b cosh(beta_b s) the tail is the integral
+
+        P(D > x) = 1 / (2 pi j) int M(s) exp(-s x) / s ds    along Re s = c > 0,
+
+    taken by the trapezoidal rule with step 2 pi / P. At the saddle point of the first threshold, K'(c) = x with
+    K = log M, the integrand does not oscillate where it is large, and rounding is relative to the tail.
+
+    Discretization adds sum_{k != 0} exp(c k P) P(D > x + k P). As 0 < K'' <= v, the total variance, Chernoff's bound
+    gives its size relative to M(c) exp(-c x): exp(-P^2 / 2 v) for k > 0, and for k < 0 the same where c >= P / v,
+    otherwise exp(c^2 v / 2 - c P). Truncation at |Im s| = w drops at most exp(-w^2 sigma^2 / 2), because
+    |cosh s| <= cosh(Re s). ``excess`` allows for the log of M(c) exp(-c x) over the tail, as the saddle point
+    approximation gives it. Where the saddle is nearer to the pole at 0 than 2 / sqrt(v) (error rates near 1/2), that c
+    is taken, and P grows by the largest K'(c) - x.
+
+    ``damped`` is work space of one row of amplitudes.
+    """
+    digits = 34.0
+    n_signs = amplitudes.shape[1]
+    for e in range(rates.size):
+        sigma = deviations[e]
+        variance = sigma * sigma
+        for b in range(n_signs):
+            variance += amplitudes[e, b] ** 2
+        if not np.isfinite(variance):
+            rates[e] = 0.5
+            continue
+
+        tilt = half_spacing / variance
+        for _ in range(200):
+            slope, curvature = tilt * sigma * sigma, sigma * sigma
+            for b in range(n_signs):
+                beta = amplitudes[e, b]
+                tanh = np.tanh(beta * tilt)
+                slope += beta * tanh
+                curvature += beta * beta * (1.0 - tanh * tanh)
+            step = (half_spacing - slope) / curvature
+            tilt += step
+            if abs(step) <= 1e-10 * tilt:
+                break
+        overshoot = 0.0
+        if tilt * np.sqrt(variance) < 2.0:
+            tilt = 2.0 / np.sqrt(variance)
+            overshoot = 2.0 * np.sqrt(variance)
+
+        log_scale = 0.5 * (tilt * sigma) ** 2 - tilt * half_spacing
+        for b in range(n_signs):
+            beta = amplitudes[e, b]
+            damped[b] = np.exp(-2.0 * beta * tilt)
+            log_scale += beta * tilt - np.log(2.0)
+
+        excess = np.log(1.0 + tilt * np.sqrt(2.0 * np.pi * variance)) + 2.0
+        decay = digits + excess
+        period = np.sqrt(2.0 * variance * decay)
+        if tilt * variance < period:
+            period = decay / tilt + 0.5 * tilt * variance
+        spacing = 2.0 * np.pi / (period + overshoot)
+        n_terms = int(np.ceil(np.sqrt(2.0 * decay) / (sigma * spacing)))
+
+        total = 0.0
+        for n in range(n_terms + 1):
+            omega = n * spacing
+            s = complex(tilt, omega)
+            value = np.exp(complex(-0.5 * (sigma * omega) ** 2, omega * (tilt * sigma * sigma - half_spacing))) / s
+            for b in range(n_signs):
+                angle = amplitudes[e, b] * omega
+                value *= complex((1.0 + damped[b]) * np.cos(angle), (1.0 - damped[b]) * np.sin(angle))
+            ratio = np.exp(-2.0 * half_spacing * s)
+            sum_of_thresholds = complex(0.0, 0.0)
+            for k in range(weights.size - 1, -1, -1):
+                sum_of_thresholds = sum_of_thresholds * ratio + weights[k]
+            total += (0.5 if n == 0 else 1.0) * (value * sum_of_thresholds).real
+        rates[e] = max(0.0, total * spacing / np.pi * np.exp(log_scale))
