@@ -1,0 +1,123 @@
+"""Where numbers come from: versions, machine, threads and source state of this process, as a plain dictionary."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np  # noqa: F401 (loads the BLAS that is reported)
+from threadpoolctl import threadpool_info
+
+import disac
+
+_ALSO_RELEVANT = ("llvmlite", "pandas", "xarray", "h5netcdf", "pyarrow", "dask", "distributed", "mpi4py", "scs")
+
+
+def provenance(rerun_line: str = "") -> dict[str, Any]:
+    """Everything about this process that may change a number or a run time, ready for JSON.
+
+    Works for an installed wheel as for a checkout, writes nothing, and imports no heavy package.
+    """
+    return {
+        "disac": disac.__version__,
+        "rerun": rerun_line,
+        "source": _source(),
+        "distributions": _distributions(),
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "executable": sys.executable,
+        },
+        "machine": {
+            "platform": platform.platform(),
+            "host": platform.node(),
+            "cpu": _cpu_model(),
+            "cpus": os.cpu_count(),
+            "usable_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        },
+        "blas": _thread_pools(),
+        "numba": _numba(),
+    }
+
+
+def _distributions() -> dict[str, str]:
+    versions = {}
+    for name in sorted({*_required(), *_ALSO_RELEVANT}):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _required() -> Iterator[str]:
+    try:
+        requirements = importlib.metadata.requires("disac") or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+    for requirement in requirements:
+        if "extra ==" not in requirement:
+            yield requirement.split(";")[0].split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip()
+
+
+def _source() -> dict[str, Any]:
+    """Installed version or checkout: whether editable, and the commit of the repository that holds the package."""
+    folder = Path(disac.__file__).resolve().parent
+    places = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
+    editable = not places & set(folder.parents) and "site-packages" not in folder.parts
+    source: dict[str, Any] = {"editable": editable, "folder": str(folder), "commit": None, "dirty": None}
+    if not editable:
+        return source
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is not None:
+        source["commit"] = commit
+        changes = _git(folder, "status", "--porcelain", "--untracked-files=no", ":/")
+        source["dirty"] = None if changes is None else bool(changes)
+    return source
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _thread_pools() -> list[dict[str, Any]]:
+    wanted = ("internal_api", "version", "num_threads", "threading_layer", "architecture")
+    return [{key: pool[key] for key in wanted if pool.get(key) is not None} for pool in threadpool_info()]
+
+
+def _numba() -> dict[str, Any]:
+    """Settings of Numba that matter; the package itself is not imported for them."""
+    settings: dict[str, Any] = {name: value for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")}
+    loaded = sys.modules.get("numba")
+    if loaded is not None:
+        settings["threads"] = loaded.get_num_threads()
+        settings["cpu"] = loaded.core.config.CPU_NAME or "host"
+    return settings

@@ -1,0 +1,710 @@
+"""The store: one crash-safe SQLite file per run, written by one process, read by any number while the run goes on.
+
+Tables: ``meta`` (JSON values: experiment, configuration, seed, policy, sessions with their provenance), ``points``,
+``columns``, ``records`` (a row per trial, an SQL column per record column; the imaginary part of complex column ``x``
+is ``x.imag``), ``failures``, ``stops`` and ``timing``. Everything but ``timing`` and the sessions is a function of
+experiment and seed. The trials of a point are committed in order and without gaps, one transaction per batch: whatever
+kills the writer, the file holds a prefix. With write-ahead logging a power failure may lose the last batches, never
+their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.experiments.experiment import Column, Record, RecordValue
+from disac.experiments.keys import Point, point_key
+from disac.experiments.stopping import StopReason
+from disac.experiments.worker import Failure
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x44495341
+_BUSY_TIMEOUT_S = 60.0
+_NETWORK_FILE_SYSTEM = re.compile(
+    r"(fuse\.)?(nfs\d?|cifs|smb\w*|9p|lustre|gpfs|beegfs|ceph|afs|glusterfs|sshfs|pvfs2|panfs|ocfs2|gfs2|davfs2?|vboxsf)"
+)
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE points (
+    point INTEGER PRIMARY KEY, position INTEGER NOT NULL, first_trial INTEGER NOT NULL, fields TEXT NOT NULL
+);
+CREATE TABLE columns (
+    name TEXT PRIMARY KEY, position INTEGER NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL, description TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE records (point INTEGER NOT NULL, trial INTEGER NOT NULL, PRIMARY KEY (point, trial)) WITHOUT ROWID;
+CREATE TABLE failures (
+    point INTEGER NOT NULL, trial INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL, trace TEXT NOT NULL,
+    PRIMARY KEY (point, trial)
+) WITHOUT ROWID;
+CREATE TABLE stops (
+    point INTEGER PRIMARY KEY, trials INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
+    repeatable INTEGER NOT NULL, detail TEXT NOT NULL
+);
+CREATE TABLE timing (
+    point INTEGER NOT NULL, first_trial INTEGER NOT NULL, trials INTEGER NOT NULL, started REAL NOT NULL,
+    seconds REAL NOT NULL, worker TEXT NOT NULL
+);
+"""
+
+_KINDS = ("bool", "int", "float", "complex")
+_KIND_OF: dict[type, str] = {bool: "bool", int: "int", float: "float", complex: "complex", str: "str"}
+_DTYPE_OF: dict[str, Any] = {"bool": bool, "int": np.int64}
+Table: TypeAlias = dict[str, NDArray[Any]]
+
+
+class StoreError(RuntimeError):
+    """A run's file cannot be used as asked; the message names the file and nothing in it was changed."""
+
+
+class StoreBusy(StoreError):
+    """Another process writes this run."""
+
+
+class StoreFull(StoreError):
+    """The disk is full or the file may not grow; what was committed before is safe and the run can be resumed."""
+
+
+@dataclass(frozen=True)
+class PointStatus:
+    """State of one point: trials from ``first_trial`` on are stored, ``trials`` in number, ``failed`` failures."""
+
+    key: int
+    fields: dict[str, Any]
+    first_trial: int
+    trials: int
+    failed: int
+    seconds: float
+    stop: StopReason | None
+
+
+@dataclass(frozen=True)
+class StoredFailure:
+    """A failed trial as stored."""
+
+    trial: int
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class BatchTiming:
+    """When, how long and where (host:pid) a batch ran."""
+
+    started: float
+    seconds: float
+    worker: str
+
+
+def file_system_type(path: Path) -> str:
+    """Type of the file system that holds ``path``, e.g. "ext4" or "nfs4"; "unknown" where it cannot be told."""
+    real = Path(os.path.realpath(path))
+    try:
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    best, kind = -1, "unknown"
+    for line in mounts:
+        _, folder, name = line.split(" ")[:3]
+        mount = folder.replace("\\040", " ")
+        if len(mount) >= best and (real == Path(mount) or Path(mount) in real.parents):
+            best, kind = len(mount), name
+    return kind
+
+
+def is_network_file_system(kind: str) -> bool:
+    """Whether SQLite's write-ahead log, which needs memory shared between processes, is unsafe on this type."""
+    return _NETWORK_FILE_SYSTEM.fullmatch(kind) is not None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what is not a run of ours or is newer than us, by its first bytes and without opening it as a database."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    if len(header) == 0:
+        return
+    if len(header) < 100 or header[:16] != b"SQLite format 3\0":
+        raise StoreError(f"{path} is not a disac run, or its header is damaged; nothing was changed")
+    version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
+    if (version, application) == (0, 0):
+        return  # a database created a moment ago; the caller looks at its tables
+    if application != _APPLICATION_ID:
+        raise StoreError(f"{path} is an SQLite file but not a disac run; nothing was changed")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, this disac reads up to {SCHEMA_VERSION}: it was written by a newer "
+            "disac; nothing was changed"
+        )
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        if "full" in text or ("I/O error" in text and isinstance(error, sqlite3.OperationalError)):
+            raise StoreFull(
+                f"{path}: {text}; every batch committed before is safe, free some space and resume the run"
+            ) from error
+        if "locked" in text:
+            raise StoreBusy(f"{path} is locked by another program ({text}); resume the run later") from error
+        if "malformed" in text or "not a database" in text:
+            raise StoreError(f"{path} is damaged ({text}); nothing was changed") from error
+        if "unable to open" in text or "readonly" in text:
+            raise StoreError(f"{path}: {text}; check that file and folder exist and can be accessed") from error
+        raise StoreError(f"{path}: {text}") from error
+
+
+class RunReader:
+    """Read-only view of a run, also while it is written. Use as a context manager."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the run at ``path``.
+
+        Raises
+        ------
+        StoreError : no such file, not a run, damaged, or written by a newer version.
+        """
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise StoreError(f"{self.path}: no such run")
+        _check_header(self.path)
+        with _explained(self.path):
+            self._db = self._connect_read_only()
+        with _explained(self.path):
+            if not self._has_schema():
+                self._db.close()
+                raise StoreError(f"{self.path} holds no run yet")
+
+    def _connect_read_only(self) -> sqlite3.Connection:
+        uri = self.path.resolve().as_uri()
+        db = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError:
+            db.close()
+            log = Path(f"{self.path}-wal")
+            if log.exists() and log.stat().st_size > 0:
+                raise StoreError(
+                    f"{self.path}: its last batches are in {log.name} and cannot be read without write access to the "
+                    "folder; copy both files to a folder that can be written"
+                ) from None
+            # Nobody can be writing here and nothing is left in a log: the file alone is complete.
+            db = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        return db
+
+    def _has_schema(self) -> bool:
+        found = self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'timing'").fetchone()
+        return found is not None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Self]:
+        """Everything read inside belongs to one moment of the run."""
+        self._query("BEGIN")
+        try:
+            yield self
+        finally:
+            self._query("COMMIT")
+
+    def _query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with _explained(self.path):
+            return self._db.execute(sql, parameters).fetchall()
+
+    def check(self) -> None:
+        """Read the whole file and raise `StoreError` when SQLite finds it damaged."""
+        problems = [row[0] for row in self._query("PRAGMA integrity_check(3)")]
+        if problems != ["ok"]:
+            raise StoreError(f"{self.path} is damaged ({'; '.join(problems)}); nothing was changed")
+
+    @property
+    def journal_mode(self) -> str:
+        """SQLite's journal mode, "wal" while a run is written on a local disk."""
+        return str(self._query("PRAGMA journal_mode")[0][0])
+
+    def meta(self) -> dict[str, Any]:
+        """Experiment name, configuration, seed, stopping policy, provenance and what else describes the run."""
+        return {key: json.loads(value) for key, value in self._query("SELECT key, value FROM meta ORDER BY key")}
+
+    def points(self) -> list[PointStatus]:
+        """Points in the order of the sweep."""
+        counts = {
+            table: dict(self._query(f"SELECT point, count(*) FROM {table} GROUP BY point"))
+            for table in ("records", "failures")
+        }
+        seconds = dict(self._query("SELECT point, sum(seconds) FROM timing GROUP BY point"))
+        stops = {
+            row[0]: StopReason(row[1], row[2], bool(row[3]))
+            for row in self._query("SELECT point, kind, text, repeatable FROM stops")
+        }
+        return [
+            PointStatus(
+                key=key,
+                fields=json.loads(fields),
+                first_trial=first,
+                trials=counts["records"].get(key, 0) + counts["failures"].get(key, 0),
+                failed=counts["failures"].get(key, 0),
+                seconds=seconds.get(key, 0.0),
+                stop=stops.get(key),
+            )
+            for key, first, fields in self._query(
+                "SELECT point, first_trial, fields FROM points ORDER BY position, point"
+            )
+        ]
+
+    def find_point(self, wanted: int | str | Point) -> PointStatus:
+        """Point by its key, by its number in the sweep (from 0), or by its fields.
+
+        Raises
+        ------
+        StoreError : there is no such point.
+        """
+        points = self.points()
+        number = point_key(wanted) if isinstance(wanted, Mapping) else int(wanted)
+        for position, point in enumerate(points):
+            if number in (point.key, position):
+                return point
+        raise StoreError(f"{self.path} has no point {wanted!r}; give 0..{len(points) - 1}, a key or all fields")
+
+    def kinds(self) -> dict[str, str]:
+        """Type of every record column: bool, int, float, complex or str."""
+        return dict(self._query("SELECT name, kind FROM columns ORDER BY position"))
+
+    def columns(self) -> dict[str, Column]:
+        """Unit and description of every record column."""
+        rows = self._query("SELECT name, unit, description FROM columns ORDER BY position")
+        return {name: Column(unit, description) for name, unit, description in rows}
+
+    def table(self, point: int, names: Sequence[str] | None = None) -> Table:
+        """Columns of a point's successful trials, in trial order; always with "trial".
+
+        A number that a record lacks is NaN, which turns int and bool columns into float; a lacking text is "".
+        """
+        kinds = self.kinds()
+        wanted = list(kinds) if names is None else [name for name in names if name in kinds]
+        selected = [_quoted(part) for name in wanted for part in _sql_names(name, kinds[name])]
+        rows = self._query(
+            f"SELECT {', '.join(['trial', *selected])} FROM records WHERE point = ? ORDER BY trial", (point,)
+        )
+        raw = iter(zip(*rows, strict=True) if rows else [()] * (1 + len(selected)))
+        table: Table = {"trial": np.array(next(raw), dtype=np.int64)}
+        for name in wanted:
+            values = next(raw)
+            if kinds[name] == "complex":
+                table[name] = _filled(values, "float") + 1j * _filled(next(raw), "float", missing=0.0)
+            else:
+                table[name] = _filled(values, kinds[name])
+        return table
+
+    def records(self, point: int, first: int = 0, stop: int | None = None) -> list[tuple[int, Record]]:
+        """Trial number and record of a point's successful trials in ``first`` to ``stop - 1``, in trial order."""
+        kinds = self.kinds()
+        selected = [_quoted(part) for name, kind in kinds.items() for part in _sql_names(name, kind)]
+        rows = self._query(
+            f"SELECT {', '.join(['trial', *selected])} FROM records WHERE point = ? AND trial >= ? AND trial < ? "
+            "ORDER BY trial",
+            (point, first, 2**32 if stop is None else stop),
+        )
+        return [(row[0], _record(row[1:], kinds)) for row in rows]
+
+    def failures(self, point: int) -> list[StoredFailure]:
+        """Failed trials of a point in trial order."""
+        rows = self._query("SELECT trial, kind, message, trace FROM failures WHERE point = ? ORDER BY trial", (point,))
+        return [StoredFailure(row[0], Failure(*row[1:])) for row in rows]
+
+    def stop_detail(self, point: int) -> str:
+        """Traceback behind a stop for a failed set-up, else empty."""
+        rows = self._query("SELECT detail FROM stops WHERE point = ?", (point,))
+        return str(rows[0][0]) if rows else ""
+
+    def timing(self) -> Table:
+        """Wall times and workers of all batches, in the order of their commits."""
+        names = ("point", "first_trial", "trials", "started", "seconds", "worker")
+        rows = self._query(f"SELECT {', '.join(names)} FROM timing ORDER BY rowid")
+        values = zip(*rows, strict=True) if rows else [()] * len(names)
+        return {name: np.array(column) for name, column in zip(names, values, strict=True)}
+
+    def digest(self) -> str:
+        """SHA-256 over points, records, failures and repeatable stops: equal for runs with the same results.
+
+        Times, workers, provenance, the order of points and of columns, and tracebacks do not enter.
+        """
+        hashed = hashlib.sha256()
+        with self.snapshot():
+            for point in sorted(self.points(), key=lambda point: point.key):
+                stop = point.stop.kind if point.stop is not None and point.stop.repeatable else ""
+                hashed.update(repr((point.key, point.first_trial, point.trials, stop)).encode())
+                for trial, record in self.records(point.key):
+                    hashed.update(repr((trial, sorted(record.items()))).encode())
+                for failed in self.failures(point.key):
+                    hashed.update(repr((failed.trial, failed.failure.kind, failed.failure.message)).encode())
+        return hashed.hexdigest()
+
+
+@dataclass(frozen=True)
+class StoredPoint:
+    """One point with all its trials in memory."""
+
+    status: PointStatus
+    records: list[Record]
+    failures: list[StoredFailure]
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the point ended, as one sentence; "unfinished" while it has not."""
+        return self.status.stop.text if self.status.stop is not None else "unfinished"
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A whole run in memory, as it was at one moment."""
+
+    path: Path
+    meta: dict[str, Any]
+    points: tuple[StoredPoint, ...]
+
+    def point(self, fields: Point) -> StoredPoint:
+        """Point by its fields.
+
+        Raises
+        ------
+        StoreError : the run has no such point.
+        """
+        key = point_key(fields)
+        for point in self.points:
+            if point.status.key == key:
+                return point
+        raise StoreError(f"{self.path} has no point {dict(fields)!r}")
+
+
+def read_run(path: str | os.PathLike[str]) -> StoredRun:
+    """Read a run, finished or not, into memory."""
+    with RunReader(path) as reader, reader.snapshot():
+        points = tuple(
+            StoredPoint(status, [record for _, record in reader.records(status.key)], reader.failures(status.key))
+            for status in reader.points()
+        )
+        return StoredRun(reader.path, reader.meta(), points)
+
+
+def _sql_names(name: str, kind: str) -> tuple[str, ...]:
+    return (name, f"{name}.imag") if kind == "complex" else (name,)
+
+
+def _filled(values: Sequence[Any], kind: str, missing: float = np.nan) -> NDArray[Any]:
+    if kind == "str":
+        return np.array(["" if value is None else value for value in values], dtype=object)
+    if kind == "float" or None in values:
+        return np.array([missing if value is None else value for value in values], dtype=np.float64)
+    return np.array(values, dtype=_DTYPE_OF[kind])
+
+
+def _record(values: Sequence[Any], kinds: Mapping[str, str]) -> Record:
+    record: Record = {}
+    remaining = iter(values)
+    for name, kind in kinds.items():
+        value = next(remaining)
+        if kind == "complex":
+            imag = next(remaining)
+            if value is None and imag is None:
+                record[name] = complex(np.nan, np.nan)
+            else:
+                record[name] = complex(np.nan if value is None else value, 0.0 if imag is None else imag)
+        elif kind == "float":
+            record[name] = np.nan if value is None else float(value)
+        elif value is not None:
+            record[name] = bool(value) if kind == "bool" else value
+    return record
+
+
+class _WriterLock:
+    """Lock file beside the run, held by the operating system for the writing process and freed at its death."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = Path(f"{run}.lock")
+        while True:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                _lock_descriptor(self._file)
+            except OSError:
+                owner = os.read(self._file, 200).decode(errors="replace").strip() or "another process"
+                os.close(self._file)
+                raise StoreBusy(f"{run} is being written by {owner}; a run has one writer at a time") from None
+            try:
+                if os.stat(self.path).st_ino == os.fstat(self._file).st_ino:
+                    break
+            except FileNotFoundError:
+                pass
+            os.close(self._file)  # its last owner removed the file between our two calls
+        os.ftruncate(self._file, 0)
+        started = time.strftime("%Y-%m-%d %H:%M:%S %z")
+        os.write(self._file, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode())
+
+    def release(self) -> None:
+        with suppress(OSError):
+            self.path.unlink()
+        os.close(self._file)
+
+
+def _lock_descriptor(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def writer_of(path: str | os.PathLike[str]) -> str | None:
+    """Process that writes the run now, as "process PID on HOST since TIME", or None."""
+    lock = Path(f"{os.fspath(path)}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        _lock_descriptor(descriptor)
+    except OSError:
+        return os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+    finally:
+        os.close(descriptor)
+    return None
+
+
+class RunWriter(RunReader):
+    """The one writer of a run: creates the file or goes on with it."""
+
+    def __init__(self, path: str | os.PathLike[str], *, resume: bool = False) -> None:
+        """Create a run, or with ``resume`` go on with it if it exists.
+
+        Raises
+        ------
+        StoreError : the file exists and ``resume`` is false; or it is damaged, newer than this version or no run.
+        StoreBusy : another process writes it.
+        """
+        self.path = Path(path)
+        self._declared: dict[str, Column] = {}
+        if self.path.exists():
+            _check_header(self.path)
+            if not resume and self.path.stat().st_size > 0:
+                raise StoreError(f"{self.path} exists; resume it or choose another name")
+        elif not self.path.parent.is_dir():
+            raise StoreError(f"{self.path}: the folder {self.path.parent} does not exist")
+        try:
+            self._lock = _WriterLock(self.path)
+        except PermissionError as error:
+            raise StoreError(f"{self.path} cannot be written: {error}") from None
+        try:
+            with _explained(self.path):
+                self._db = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+            self._open_for_writing()
+        except BaseException:
+            if hasattr(self, "_db"):
+                self._db.close()
+            self._lock.release()
+            raise
+
+    def _open_for_writing(self) -> None:
+        if self._has_tables():
+            self.check()
+        self.file_system = file_system_type(self.path)
+        self.on_network = is_network_file_system(self.file_system)
+        self._query(f"PRAGMA journal_mode = {'TRUNCATE' if self.on_network else 'WAL'}")
+        self._query(f"PRAGMA synchronous = {'FULL' if self.journal_mode != 'wal' else 'NORMAL'}")
+        if not self._has_tables():
+            with self.transaction():
+                for statement in _SCHEMA.split(";"):
+                    self._query(statement)
+                self._query(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                self._query(f"PRAGMA application_id = {_APPLICATION_ID}")
+        self._kinds = self.kinds()
+        self._next = {point.key: point.first_trial + point.trials for point in self.points()}
+
+    def _has_tables(self) -> bool:
+        with _explained(self.path):
+            return self._has_schema()
+
+    @property
+    def journal_note(self) -> str:
+        """One sentence on how the file is protected and why."""
+        if self.on_network:
+            return (
+                f"{self.path} is on a network file system ({self.file_system}): rollback journal instead of a "
+                "write-ahead log, and viewers may have to wait for the writer"
+            )
+        return f"{self.path} is on {self.file_system}: journal mode {self.journal_mode}"
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self._query("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._query("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+            raise
+
+    def set_meta(self, values: Mapping[str, object]) -> None:
+        """Add or replace descriptions of the run; values are stored as JSON."""
+        with _explained(self.path):
+            self._db.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                [(key, json.dumps(value)) for key, value in values.items()],
+            )
+
+    def add_point(self, key: int, fields: Point, first_trial: int = 0) -> None:
+        """Append a point to the sweep unless the run has it."""
+        if key not in self._next:
+            self._query(
+                "INSERT INTO points SELECT ?, coalesce(max(position) + 1, 0), ?, ? FROM points",
+                (key, first_trial, json.dumps(dict(fields))),
+            )
+            self._next[key] = first_trial
+
+    def declare_columns(self, columns: Mapping[str, Column]) -> None:
+        """Store unit and description of columns that exist already or will."""
+        self._declared = dict(columns)
+        with _explained(self.path):
+            self._db.executemany(
+                "UPDATE columns SET unit = ?, description = ? WHERE name = ?",
+                [(column.unit, column.description, name) for name, column in columns.items()],
+            )
+
+    def drop_stops(self) -> None:
+        """Forget why points stopped, because another policy decides now."""
+        self._query("DELETE FROM stops")
+
+    def commit(
+        self,
+        point: int,
+        first: int,
+        rows: Sequence[Record | Failure],
+        *,
+        timing: BatchTiming | None = None,
+        stop: StopReason | None = None,
+        detail: str = "",
+    ) -> None:
+        """Append trials ``first``, ``first + 1``, ... of a point, and with them the reason if they are its last.
+
+        Raises
+        ------
+        StoreFull : the disk is full; nothing of this batch is stored.
+        StoreError : ``first`` is not the point's next trial, or a column mixes text and numbers.
+        """
+        if first != self._next.get(point):
+            raise StoreError(f"{self.path}: trial {first} of point {point} is not the next, {self._next.get(point)}")
+        kinds = self._kinds_with(rows)
+        with self.transaction():
+            self._add_columns(kinds)
+            names = [_quoted(part) for name, kind in kinds.items() for part in _sql_names(name, kind)]
+            marks = ", ".join("?" * (2 + len(names)))
+            with _explained(self.path):
+                self._db.executemany(
+                    f"INSERT INTO records ({', '.join(['point', 'trial', *names])}) VALUES ({marks})",
+                    (
+                        (point, trial, *_sql_values(row, kinds))
+                        for trial, row in enumerate(rows, first)
+                        if not isinstance(row, Failure)
+                    ),
+                )
+                self._db.executemany(
+                    "INSERT INTO failures VALUES (?, ?, ?, ?, ?)",
+                    (
+                        (point, trial, row.kind, row.message, row.trace)
+                        for trial, row in enumerate(rows, first)
+                        if isinstance(row, Failure)
+                    ),
+                )
+            if timing is not None:
+                where = (point, first, len(rows), timing.started, timing.seconds, timing.worker)
+                self._query("INSERT INTO timing VALUES (?, ?, ?, ?, ?, ?)", where)
+            if stop is not None:
+                reason = (point, first + len(rows), stop.kind, stop.text, stop.repeatable, detail)
+                self._query("INSERT OR REPLACE INTO stops VALUES (?, ?, ?, ?, ?, ?)", reason)
+        self._kinds = kinds
+        self._next[point] = first + len(rows)
+
+    def _kinds_with(self, rows: Sequence[Record | Failure]) -> dict[str, str]:
+        kinds = dict(self._kinds)
+        for row in rows:
+            if isinstance(row, Failure):
+                continue
+            for name, value in row.items():
+                kind, known = _KIND_OF[type(value)], kinds.get(name)
+                if kind != known:
+                    kinds[name] = kind if known is None else self._wider(name, kind, known)
+        return kinds
+
+    def _wider(self, name: str, kind: str, known: str) -> str:
+        if "str" in (kind, known):
+            raise StoreError(f"{self.path}: column {name!r} holds both text and numbers")
+        return max(kind, known, key=_KINDS.index)
+
+    def _add_columns(self, kinds: Mapping[str, str]) -> None:
+        for position, (name, kind) in enumerate(kinds.items()):
+            before = self._kinds.get(name)
+            if kind == before:
+                continue
+            for part in _sql_names(name, kind)[len(_sql_names(name, before)) if before else 0 :]:
+                self._query(f"ALTER TABLE records ADD COLUMN {_quoted(part)}")
+            column = self._declared.get(name, Column())
+            description = (name, position, kind, column.unit, column.description)
+            self._query("INSERT OR REPLACE INTO columns VALUES (?, ?, ?, ?, ?)", description)
+
+    def close(self) -> None:
+        """Fold the log into the file, so that it can be copied alone and read in a read-only folder; free the run."""
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA busy_timeout = 0")
+            self._db.execute("PRAGMA journal_mode = DELETE")
+        self._db.close()
+        self._lock.release()
+
+
+def _sql_values(row: Record, kinds: Mapping[str, str]) -> list[RecordValue | None]:
+    values: list[RecordValue | None] = []
+    for name, kind in kinds.items():
+        value = row.get(name)
+        if kind != "complex":
+            values.append(value)
+        elif isinstance(value, complex):
+            values += (value.real, value.imag)
+        else:
+            values += (value, None if value is None else 0.0)
+    return values
