@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.fisher import ComplexArray, FisherOperator, InformationBlocks, RealArray
+from disac.designs.fisher import (
+    ComplexArray,
+    FisherOperator,
+    InformationBlocks,
+    RealArray,
+    check_covariances,
+    check_n_symbols,
+)
 from disac.simulator import Scenario
 
 _EPSILON = float(np.finfo(float).eps)
@@ -85,8 +92,8 @@ def crb(scenario: Scenario, covariances: ComplexArray, mode: str = "hybrid", n_s
     Unidentifiable : a position is not determined in some direction.
     ValueError : wrong shape or value.
     """
-    if n_symbols < 1:
-        raise ValueError(f"n_symbols = {n_symbols}: must be at least 1")
+    check_n_symbols(n_symbols)
+    check_covariances(scenario, covariances)
     return crb_from_blocks(FisherOperator(scenario, mode).blocks(covariances)) / n_symbols
 
 
@@ -171,15 +178,16 @@ def _eliminate(
 def _unidentifiable(null_vectors: RealArray) -> Unidentifiable:
     """The error for null directions (2K, r) of the information on positions."""
     n_targets = len(null_vectors) // 2
+    per_target = [np.linalg.svd(null_vectors[[k, n_targets + k]], full_matrices=False) for k in range(n_targets)]
+    largest = max(weights[0] for _, weights, _ in per_target)
     lines: list[str] = []
     found: list[tuple[int, RealArray]] = []
-    for target in range(n_targets):
-        directions, weights, _ = np.linalg.svd(null_vectors[[target, n_targets + target]], full_matrices=False)
-        if weights[0] < 0.1:
+    for target, (directions, weights, _) in enumerate(per_target):
+        if weights[0] < 0.1 * largest:
             continue
         direction = directions[:, 0] if _points_up(directions[:, 0]) else -directions[:, 0]
         found.append((target, direction))
-        if len(weights) > 1 and weights[1] > 0.1:
+        if len(weights) > 1 and weights[1] >= 0.1 * largest:
             lines.append(f"target {target} is not identifiable in any direction")
         else:
             lines.append(

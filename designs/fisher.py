@@ -465,5 +465,38 @@ def fisher_information(
     Returns
     -------
     (P, P) symmetric matrix, P = 2K + 2KN^2, and NK more in the nuisance modes.
+
+    Raises
+    ------
+    ValueError : unknown mode, wrong shape, or a matrix that is not finite and Hermitian.
     """
+    check_n_symbols(n_symbols)
+    check_covariances(scenario, covariances)
     return n_symbols * FisherOperator(scenario, mode).apply(covariances)
+
+
+def check_n_symbols(n_symbols: int) -> None:
+    if n_symbols < 1:
+        raise ValueError(f"n_symbols = {n_symbols}: must be at least 1")
+
+
+def check_covariances(scenario: Scenario, covariances: ComplexArray) -> None:
+    """Refuse covariances that are not finite Hermitian matrices R[l, i, j] of the scenario's size.
+
+    Raises
+    ------
+    ValueError : names what is wrong and where.
+    """
+    covariances = np.asarray(covariances)
+    dimension = scenario.n_nodes * scenario.n_tx
+    expected = (scenario.n_subcarriers, dimension, dimension)
+    if covariances.shape != expected:
+        raise ValueError(f"covariances: has shape {covariances.shape}, must have shape {expected} (L, N M_t, N M_t)")
+    if not np.all(np.isfinite(covariances)):
+        raise ValueError("covariances: every entry must be finite")
+    skew = np.abs(covariances - covariances.conj().swapaxes(1, 2)).max(axis=(1, 2))
+    worst = int(np.argmax(skew))
+    if skew[worst] > 1e-9 * np.abs(covariances).max():
+        raise ValueError(
+            f"covariances[{worst}]: differs from its Hermitian transpose by {skew[worst]:.3g}, must be Hermitian"
+        )
