@@ -158,7 +158,7 @@ def run_link(
     """
     from disac.experiments.link import LinkExperiment
     from disac.experiments.link_job import LinkJob, design_cases, load_job, run_job, save_job
-    from disac.experiments.run_folder import new_folder, usable_cores, write_provenance
+    from disac.experiments.run_folder import new_folder, rerun_line, usable_cores, write_provenance
 
     if resumed is not None:
         job, seed, trials = load_job(resumed)
@@ -196,18 +196,19 @@ def run_link(
         trials=trials,
         workers=workers or usable_cores(),
         resume=resumed is not None,
-        progress=True,
+        rerun_line=rerun_line(folder),
     )
     _print_rows(rows, job.fields, folder, seed)
 
 
 def _print_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str], folder: Path, seed: int) -> None:
+    from disac.experiments.run_folder import rerun_line
     from disac.experiments.summary import table_lines
 
     header, cells = table_lines(rows, fields)
     _print_table(header, cells)
     click.echo(f"disac {disac.__version__}, seed {seed}, results in {folder}")
-    click.echo(f"rerun: {(folder / 'rerun.txt').read_text(encoding='utf-8').strip()}")
+    click.echo(f"rerun: {rerun_line(folder)}")
 
 
 def _print_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:

@@ -267,7 +267,7 @@ class LinkTrial:
             "crb_m2": float(np.trace(bound)),
             "mahalanobis2": float(stacked @ np.linalg.solve(bound, stacked)),
             "converged": bool(estimate.converged),
-            "at_edge": bool(estimate.at_edge),
+            "at_edge": bool(np.any(estimate.at_edge)),
             "gradient_norm": float(estimate.gradient_norm),
             "iterations": int(estimate.iterations),
         }

@@ -157,22 +157,25 @@ def run_job(
     trials: int,
     workers: int,
     resume: bool = False,
-    progress: Any = None,
+    rerun_line: str = "",
 ) -> list[Row]:
     """Run or go on with the campaign, and write ``summary.csv``, the records and the pictures."""
+    from disac.experiments.progress import CampaignBar
     from disac.experiments.runner import run_campaign
     from disac.experiments.stopping import FixedTrials
 
     if job.experiment.cases:
-        run_campaign(
-            job.experiment,
-            folder / STORE,
-            seed=seed,
-            stopping=FixedTrials(trials),
-            workers=workers,
-            resume=resume,
-            progress=progress,
-        )
+        with CampaignBar() as bar:
+            run_campaign(
+                job.experiment,
+                folder / STORE,
+                seed=seed,
+                stopping=FixedTrials(trials),
+                workers=workers,
+                resume=resume,
+                progress=bar,
+                rerun_line=rerun_line,
+            )
     return summarize_job(job, folder, seed=seed)
 
 
@@ -187,22 +190,21 @@ def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
 
 
 def _rows(job: LinkJob, folder: Path, seed: int) -> Iterator[Row]:
-    from disac.experiments.store import read_run
+    from disac.experiments.store import RunReader
 
     if not job.experiment.cases:
         return
-    run = read_run(folder / STORE)
-    for point in job.experiment.points():
-        stored = run.point(point)
-        context = job.experiment.prepare(point)
-        yield summarize_point(
-            point,
-            stored.records,
-            failed=len(stored.failures),
-            expected_crb_m2=context.expected_crb_m2,
-            seed=seed,
-            stop_reason=stored.stop_reason,
-        )
+    with RunReader(folder / STORE) as run:
+        for point in job.experiment.points():
+            stored = run.find_point(point)
+            yield summarize_point(
+                point,
+                [record for _, record in run.records(stored.key)],
+                failed=stored.failed,
+                expected_crb_m2=job.experiment.prepare(point).expected_crb_m2,
+                seed=seed,
+                stop_reason=stored.stop.text if stored.stop else "interrupted",
+            )
 
 
 def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:

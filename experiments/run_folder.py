@@ -57,4 +57,10 @@ def write_provenance(folder: Path, argv: Sequence[str]) -> None:
 
     line = shlex.join(["disac", *argv[1:]])
     (folder / "rerun.txt").write_text(line + "\n", encoding="utf-8")
-    (folder / "provenance.json").write_text(json.dumps(provenance(), indent=2, default=str) + "\n", encoding="utf-8")
+    facts = json.dumps(provenance(line), indent=2, default=str)
+    (folder / "provenance.json").write_text(facts + "\n", encoding="utf-8")
+
+
+def rerun_line(folder: Path) -> str:
+    """The line that :func:`write_provenance` stored."""
+    return (folder / "rerun.txt").read_text(encoding="utf-8").strip()
