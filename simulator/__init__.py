@@ -11,6 +11,7 @@ from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 from disac.simulator.scenario import Scenario, ScenarioError
 
 if TYPE_CHECKING:
+    from disac.simulator.ofdm import PrefixLoss, echo_samples, multipath, ofdm_demodulate, ofdm_modulate, prefix_loss
     from disac.simulator.qam import bits_per_symbol, constellation, demodulate, modulate
     from disac.simulator.snr import measured_snr
     from disac.simulator.streams import Streams, draw_streams, radar_alphabet, transmit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from disac.simulator.users import effective_channels, receive_users
 
 __all__ = [
+    "PrefixLoss",
     "Preset",
     "RandomAmplitudes",
     "RandomChannels",
@@ -28,9 +30,14 @@ __all__ = [
     "constellation",
     "demodulate",
     "draw_streams",
+    "echo_samples",
     "effective_channels",
     "measured_snr",
     "modulate",
+    "multipath",
+    "ofdm_demodulate",
+    "ofdm_modulate",
+    "prefix_loss",
     "preset",
     "preset_names",
     "radar_alphabet",
@@ -40,14 +47,20 @@ __all__ = [
 ]
 
 _SUBMODULE_OF = {
+    "PrefixLoss": "ofdm",
     "Streams": "streams",
     "bits_per_symbol": "qam",
     "constellation": "qam",
     "demodulate": "qam",
     "draw_streams": "streams",
+    "echo_samples": "ofdm",
     "effective_channels": "users",
     "measured_snr": "snr",
     "modulate": "qam",
+    "multipath": "ofdm",
+    "ofdm_demodulate": "ofdm",
+    "ofdm_modulate": "ofdm",
+    "prefix_loss": "ofdm",
     "radar_alphabet": "streams",
     "receive_users": "users",
     "synthesize": "synthesis",

@@ -1,0 +1,191 @@
+"""OFDM in the time domain: modulation with cyclic prefix, paths with fractional delays, and what a short prefix costs.
+
+Subcarriers lie at l B / L, l = 0 ... L-1. Symbol t is the continuous-time signal
+
+    s_t(v) = L^(-1/2) sum_l X_l[t] e^{j 2 pi l (B/L) v},   -N_cp / B <= v < L / B,   and zero elsewhere,
+
+with v counted from the start of its useful part; the stream is their sum, one every (N_cp + L) / B, silent before the
+first. A path of delay tau gives the stream at time minus tau, sampled at the rate B. Within one symbol the signal is a
+trigonometric polynomial, so a delay by a fraction of a sample is exact: a phase ramp over the subcarriers. The
+transforms are unitary: noise of variance sigma^2 / L per sample has that variance per subcarrier too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from disac.simulator.geometry import path_delays
+from disac.simulator.scenario import Scenario
+from disac.simulator.steering import steering_vector
+from disac.simulator.synthesis import check_symbols, phase_turns
+
+AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
+
+_INSTANT = 1e-9
+"""Two instants nearer than this are one [samples]: rounding must not push a delay of the prefix's length beyond it."""
+
+
+def ofdm_modulate(X: AnyComplexArray, n_cyclic_prefix: int) -> AnyComplexArray:
+    """Time-domain samples of OFDM symbols, each led by a copy of its last ``n_cyclic_prefix`` samples.
+
+    Parameters
+    ----------
+    X : (..., L, T) subcarrier values.
+    n_cyclic_prefix : prefix length N_cp [samples]; it may exceed L.
+
+    Returns
+    -------
+    (..., T (N_cp + L)) samples at the rate B.
+    """
+    n_subcarriers, n_symbols = X.shape[-2:]
+    useful = np.fft.ifft(X.swapaxes(-1, -2), norm="ortho")
+    prefixed = np.take(useful, np.arange(-n_cyclic_prefix, n_subcarriers) % n_subcarriers, axis=-1)
+    samples: AnyComplexArray = prefixed.reshape(*X.shape[:-2], n_symbols * (n_cyclic_prefix + n_subcarriers))
+    return samples
+
+
+def ofdm_demodulate(samples: AnyComplexArray, n_subcarriers: int, n_cyclic_prefix: int) -> AnyComplexArray:
+    """Subcarrier values of each OFDM symbol: drop the prefix, then transform.
+
+    Parameters
+    ----------
+    samples : (..., T (N_cp + L)) samples at the rate B, the first one opening a prefix.
+    n_subcarriers, n_cyclic_prefix : L and N_cp.
+
+    Returns
+    -------
+    (..., L, T) subcarrier values.
+
+    Raises
+    ------
+    ValueError : the samples are not a whole number of symbols.
+    """
+    useful = _symbols(samples, n_subcarriers, n_cyclic_prefix)[..., n_cyclic_prefix:]
+    values: AnyComplexArray = np.fft.fft(useful, norm="ortho").swapaxes(-1, -2)
+    return values
+
+
+def multipath(
+    samples: AnyComplexArray,
+    n_subcarriers: int,
+    n_cyclic_prefix: int,
+    *,
+    gains: ArrayLike,
+    delays_s: ArrayLike,
+    bandwidth_hz: float,
+) -> AnyComplexArray:
+    """Samples of sum_p g_p s(v - tau_p) for the OFDM stream s(v) that has these samples.
+
+    Parameters
+    ----------
+    samples : (..., T (N_cp + L)) samples of :func:`ofdm_modulate`.
+    n_subcarriers, n_cyclic_prefix : L and N_cp.
+    gains : (P,) complex gains g_p.
+    delays_s : (P,) delays tau_p >= 0 [s], whole samples or not, longer than a symbol or not.
+    bandwidth_hz : sampling rate B [Hz].
+
+    Returns
+    -------
+    Samples of the same shape: as many as went in, so what arrives later than the last of them is not observed.
+
+    Raises
+    ------
+    ValueError : the samples are not a whole number of symbols, or a delay is negative.
+    """
+    gains, delays_s = np.broadcast_arrays(np.atleast_1d(gains), np.atleast_1d(np.asarray(delays_s, dtype=float)))
+    if np.any(delays_s < 0):
+        raise ValueError(f"delays_s: holds {delays_s.min()}, must be at least 0 s")
+    spectrum = ofdm_demodulate(samples, n_subcarriers, n_cyclic_prefix)
+    received = np.zeros_like(samples)
+    for gain, delay in zip(gains, delays_s * bandwidth_hz, strict=True):
+        whole = int(np.ceil(delay - _INSTANT))
+        if whole >= samples.shape[-1]:
+            continue
+        ramp = gain * np.exp(2j * np.pi * (whole - delay) / n_subcarriers * np.arange(n_subcarriers))
+        advanced = ofdm_modulate(spectrum * ramp.astype(samples.dtype)[:, None], n_cyclic_prefix)
+        received[..., whole:] += advanced[..., : samples.shape[-1] - whole]
+    return received
+
+
+def echo_samples(scenario: Scenario, X: AnyComplexArray, *, phases: ArrayLike | None = None) -> AnyComplexArray:
+    """Noise-free samples of every receive antenna: Eq. (6) before prefix removal and FFT, whatever the delays.
+
+    Parameters
+    ----------
+    scenario : gives geometry, amplitudes, bandwidth and cyclic prefix.
+    X : (..., N, M_t, L, T) transmit symbols.
+    phases : (N,) inter-node phases as in :func:`~disac.simulator.synthesis.synthesize` [rad].
+
+    Returns
+    -------
+    (..., N, M_r, T (N_cp + L)) complex128 samples; where no delay exceeds the prefix, :func:`ofdm_demodulate` makes of
+    them the mean that ``synthesize`` gives.
+    """
+    X, batch = check_symbols(scenario, X)
+    n_subcarriers, prefix = scenario.n_subcarriers, scenario.n_cyclic_prefix
+    geometry = scenario.target_geometry
+    turns = phase_turns(phases, (), scenario.n_nodes)[0]
+    gains = scenario.amplitudes * (turns * turns[:, None].conj())[..., None]
+    delays = path_delays(geometry.delay_s)
+    steer_tx = steering_vector(geometry.angle, scenario.n_tx)
+    steer_rx = steering_vector(geometry.angle, scenario.n_rx)
+    sent = ofdm_modulate(np.einsum("nki,...nilt->...nklt", steer_tx, X), prefix)
+    received = np.zeros((*batch, scenario.n_nodes, scenario.n_rx, sent.shape[-1]), dtype=sent.dtype)
+    for n, m, k in np.ndindex(gains.shape):
+        arriving = multipath(
+            sent[..., m, k, :],
+            n_subcarriers,
+            prefix,
+            gains=gains[n, m, k],
+            delays_s=delays[n, m, k],
+            bandwidth_hz=scenario.bandwidth_hz,
+        )
+        received[..., n, :, :] += steer_rx[n, k][:, None] * arriving[..., None, :]
+    return received
+
+
+@dataclass(frozen=True)
+class PrefixLoss:
+    """Mean power on a subcarrier, over that sent, when all subcarriers carry independent symbols of equal power.
+
+    Attributes
+    ----------
+    useful : what Eq. (5) still describes, scaled by the square of its remaining amplitude.
+    intercarrier : leakage of the other subcarriers of the same symbol.
+    intersymbol : what belongs to earlier symbols.
+    """
+
+    useful: float
+    intercarrier: float
+    intersymbol: float
+
+
+def prefix_loss(delay_s: float, n_subcarriers: int, n_cyclic_prefix: int, bandwidth_hz: float) -> PrefixLoss:
+    """What a path of this delay keeps of Eq. (5), and what it adds, after prefix removal and FFT.
+
+    Of the L samples of the window the first n = ceil(tau B - N_cp), 0 <= n <= L, still belong to earlier symbols. For
+    delays of up to N_cp + L samples, symbol t is therefore received as
+
+        Y[t] = (I - G) D(tau) X[t] + G D(tau - N_cp / B) X[t - 1],   G_{l,p} = (1/L) sum_{i<n} e^{j 2 pi (p - l) i / L},
+
+    with D the diagonal delay matrix of Eq. (5). As G has diagonal n / L and rows of squared norm n / L, the powers are
+    (1 - n/L)^2, (n/L) (1 - n/L) and n/L, and the mean squared departure from Eq. (5) is 2 n / L.
+    """
+    late = (
+        float(np.clip(np.ceil(delay_s * bandwidth_hz - n_cyclic_prefix - _INSTANT), 0, n_subcarriers)) / n_subcarriers
+    )
+    return PrefixLoss(useful=(1 - late) ** 2, intercarrier=late * (1 - late), intersymbol=late)
+
+
+def _symbols(samples: AnyComplexArray, n_subcarriers: int, n_cyclic_prefix: int) -> AnyComplexArray:
+    length = n_subcarriers + n_cyclic_prefix
+    if samples.shape[-1] % length:
+        raise ValueError(
+            f"samples: has shape {samples.shape}, the last axis must be a multiple of N_cp + L = "
+            f"{n_cyclic_prefix} + {n_subcarriers}"
+        )
+    return samples.reshape(*samples.shape[:-1], -1, length)
