@@ -1,0 +1,176 @@
+"""The road shared by all designs that solve a convex problem: feasibility, solver, certificate, extraction, result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.designs.certificate import (
+    DualBound,
+    FeasiblePoint,
+    block_diagonal,
+    dual_bound,
+    feasible_point,
+    inverse_columns,
+    node_blocks,
+    objective,
+    objective_covariances,
+)
+from disac.designs.crb import crb
+from disac.designs.extraction import outer
+from disac.designs.feasibility import largest_feasible_sinr, least_power
+from disac.designs.fisher import FisherOperator
+from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
+from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
+from disac.designs.result import Certificate, DesignResult, Infeasible
+
+ComplexArray = NDArray[np.complex128]
+
+Extraction = Callable[[RelaxedProblem, FeasiblePoint], tuple[ComplexArray, ComplexArray]]
+"""Data precoders (N, U, L, M_t) and radar precoders (N, L, M_t, q) from a feasible point of the relaxed problem."""
+
+
+@dataclass(frozen=True)
+class CertifiedSolution:
+    """A solver's answer with what is proved about it.
+
+    Attributes
+    ----------
+    point : feasible covariances.
+    relaxed_value : the problem's objective there [m^2].
+    bound : verified lower bound.
+    solution : the solver's own answer.
+    """
+
+    point: FeasiblePoint
+    relaxed_value: float
+    bound: DualBound
+    solution: RelaxedSolution
+
+
+def solve_relaxed(problem: RelaxedProblem, solver: str) -> RelaxedSolution:
+    """The answer of one solver, by name."""
+    if solver == "native":
+        from disac.designs.native import solve
+
+        return solve(problem)
+    from disac.designs.conic import solve_with_cvxpy
+
+    return solve_with_cvxpy(problem, solver)
+
+
+def strictly_feasible_point(name: str, problem: RelaxedProblem) -> FeasiblePoint:
+    """A point with room in every power and SINR constraint, of any signal model.
+
+    Raises
+    ------
+    Infeasible : there is none.
+    """
+    s = problem.scenario
+    serves = problem.serves
+    data = np.zeros((s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx, s.n_tx), dtype=complex)
+    radar_power = 0.5 * s.tx_power / serves.sum(axis=1).max()
+    if problem.n_constrained_users:
+        power = least_power(s, serves, problem.sinr, decide=True)
+        if not power.upper < 1:
+            edge = largest_feasible_sinr(s, serves)
+            proof = power.proof if power.lower > 1 else edge.proof
+            assert problem.sinr_db is not None
+            raise Infeasible(name, problem.sinr_db, edge.sinr_db, proof)
+        boost = power.upper**-0.5
+        data = outer(power.comm_precoders) * boost
+        gain = np.sum(np.abs(s.channels) ** 2 * serves[:, None, :, None], axis=(0, 3)).max()
+        spare_power = s.tx_power * (1 - power.upper * boost) / serves.sum(axis=1).max()
+        radar_power = 0.5 * min(spare_power, (boost - 1) * s.noise_comm_per_subcarrier / gain)
+    radar = radar_power * np.eye(s.n_tx) * serves[..., None, None]
+    return FeasiblePoint(block_diagonal(data.sum(axis=1) + radar), data, 1.0)
+
+
+def certify(problem: RelaxedProblem, solution: RelaxedSolution, interior: FeasiblePoint) -> CertifiedSolution:
+    """Feasible point and verified bound from a solver's answer."""
+    operator = FisherOperator(problem.scenario, problem.mode)
+    point = feasible_point(problem, solution, interior)
+    fisher = operator.apply(objective_covariances(problem, point.covariances))
+    weights = inverse_columns(fisher, 2 * problem.scenario.n_targets)
+    bound = dual_bound(problem, operator, solution, weights)
+    return CertifiedSolution(point, objective(problem, operator, point.covariances), bound, solution)
+
+
+def solve_certified(name: str, problem: RelaxedProblem, solver: str) -> CertifiedSolution:
+    """Solve a convex design problem and prove what the answer is worth.
+
+    Raises
+    ------
+    Infeasible : the SINR threshold is out of reach.
+    Unidentifiable : the targets cannot be localized even at uniform power.
+    """
+    s = problem.scenario
+    uniform = block_diagonal(np.eye(s.n_tx, dtype=complex) * problem.serves[..., None, None])
+    crb(s, uniform * s.tx_power / s.n_subcarriers, problem.mode)
+    interior = strictly_feasible_point(name, problem)
+    return certify(problem, solve_relaxed(problem, solver), interior)
+
+
+def convex_design(name: str, problem: RelaxedProblem, solver: str, extract: Extraction) -> DesignResult:
+    """Solve, certify and extract: the whole of a design whose problem is convex."""
+    certified = solve_certified(name, problem, solver)
+    comm_precoders, radar_precoders = extract(problem, certified.point)
+    return assemble(name, problem, solver, certified, comm_precoders, radar_precoders)
+
+
+def assemble(
+    name: str,
+    problem: RelaxedProblem,
+    solver: str,
+    certified: CertifiedSolution,
+    comm_precoders: ComplexArray,
+    radar_precoders: ComplexArray,
+) -> DesignResult:
+    """The result of transmitting given precoders, every figure recomputed from them."""
+    s = problem.scenario
+    covariances = transmitted_covariances(comm_precoders, radar_precoders)
+    sinr = achieved_sinr(s, comm_precoders, radar_precoders)
+    power = antenna_power(covariances)
+    shortfall = float(np.max(1 - sinr / problem.sinr, initial=0.0)) if problem.n_constrained_users else 0.0
+    point, bound, solution = certified.point, certified.bound, certified.solution
+    unit = s.tx_power / s.n_subcarriers
+    radar = node_blocks(point.covariances, s.n_nodes) - point.comm_covariances.sum(axis=1)
+    lowest = min(
+        float(np.linalg.eigvalsh(matrices).min(initial=0.0))
+        for matrices in (point.covariances, point.comm_covariances, radar)
+    )
+    skew = max(
+        float(np.abs(matrices - matrices.conj().swapaxes(-1, -2)).max(initial=0.0))
+        for matrices in (point.covariances, point.comm_covariances, covariances)
+    )
+    return DesignResult(
+        name=name,
+        sinr_db=problem.sinr_db,
+        solver=solver,
+        scenario=s,
+        covariances=covariances,
+        comm_precoders=comm_precoders,
+        radar_precoders=radar_precoders,
+        lower_bound=bound.value,
+        relaxed_value=certified.relaxed_value,
+        value=float(np.trace(crb(s, covariances, problem.mode))),
+        certificate=Certificate(
+            sinr=sinr,
+            antenna_power=power,
+            power_excess=max(0.0, float(power.max()) / s.tx_power - 1),
+            sinr_shortfall=max(0.0, shortfall),
+            psd_residual=max(0.0, -lowest / unit),
+            hermitian_residual=skew / unit,
+            power_price=bound.power_price,
+            sinr_price=bound.sinr_price,
+            dual_shift=bound.shift,
+            primal_mix=point.mix,
+        ),
+        solve_seconds=solution.solve_seconds,
+        compile_seconds=solution.compile_seconds,
+        iterations=solution.iterations,
+        solver_status=solution.status,
+    )
