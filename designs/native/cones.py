@@ -1,0 +1,126 @@
+"""Cones of Hermitian positive semidefinite blocks: real coordinates and Nesterov-Todd scaling, batched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+IndexArray = NDArray[np.intp]
+
+
+@lru_cache(maxsize=64)
+def upper_pairs(size: int) -> tuple[IndexArray, IndexArray, RealArray]:
+    """Row and column of the diagonal, then of the strict upper triangle, and the svec weights 1 and sqrt(2)."""
+    row, column = np.triu_indices(size, 1)
+    diagonal = np.arange(size)
+    weight = np.r_[np.ones(size), np.full(len(row), np.sqrt(2.0))]
+    return np.r_[diagonal, row], np.r_[diagonal, column], weight
+
+
+def svec(matrices: ComplexArray) -> RealArray:
+    """Real coordinates (..., n^2) of Hermitian matrices (..., n, n) with svec(A) . svec(B) = tr(A B).
+
+    The order is the diagonal, sqrt(2) Re and sqrt(2) Im of the strict upper triangle.
+    """
+    size = matrices.shape[-1]
+    row, column, weight = upper_pairs(size)
+    half = matrices[..., row, column] * weight
+    return np.concatenate([half.real, half.imag[..., size:]], axis=-1)
+
+
+def smat(coordinates: RealArray) -> ComplexArray:
+    """Hermitian matrices of :func:`svec` coordinates."""
+    size = int(np.sqrt(coordinates.shape[-1]))
+    row, column, weight = upper_pairs(size)
+    matrices = np.zeros((*coordinates.shape[:-1], size, size), dtype=complex)
+    half = coordinates[..., : len(row)].astype(complex)
+    half[..., size:] += 1j * coordinates[..., len(row) :]
+    half /= weight
+    matrices[..., column, row] = half.conj()
+    matrices[..., row, column] = half
+    return matrices
+
+
+def adjoint(matrices: ComplexArray) -> ComplexArray:
+    """Conjugate transpose of the last two axes."""
+    return matrices.conj().swapaxes(-1, -2)
+
+
+def hermitian(matrices: ComplexArray) -> ComplexArray:
+    """Hermitian part (M + M^H) / 2."""
+    return (matrices + adjoint(matrices)) / 2
+
+
+@dataclass(frozen=True)
+class NesterovTodd:
+    """Scaling T of blocks R and S with T^-1 R T^-H = T^H S T = diag(spectrum), so that W = T T^H has W S W = R.
+
+    It is computed from any factors R = L_R L_R^H and S = L_S L_S^H by one singular value decomposition of L_S^H L_R, which
+    keeps digits that forming R S loses. The iterates are kept as such factors.
+
+    Attributes
+    ----------
+    basis : (..., d, d) T.
+    inverse : (..., d, d) T^-1.
+    spectrum : (..., d) positive, descending.
+    """
+
+    basis: ComplexArray
+    inverse: ComplexArray
+    spectrum: RealArray
+
+    @classmethod
+    def from_factors(cls, primal_factor: ComplexArray, dual_factor: ComplexArray) -> NesterovTodd:
+        """Scaling of R = L_R L_R^H and S = L_S L_S^H."""
+        left, spectrum, right = np.linalg.svd(adjoint(dual_factor) @ primal_factor)
+        root = np.sqrt(spectrum)
+        basis = (primal_factor @ adjoint(right)) / root[..., None, :]
+        inverse = adjoint(dual_factor @ left) / root[..., :, None]
+        return cls(basis, inverse, spectrum)
+
+    def primal(self, scaled: ComplexArray) -> ComplexArray:
+        """T X T^H: a scaled primal matrix in original coordinates."""
+        return self.basis @ scaled @ adjoint(self.basis)
+
+    def scale_dual(self, matrices: ComplexArray) -> ComplexArray:
+        """T^H S T of dual matrices."""
+        return adjoint(self.basis) @ matrices @ self.basis
+
+    def complementarity(self, target: float, correction: ComplexArray | None) -> ComplexArray:
+        """Scaled sum of the primal and dual steps that moves every R S to ``target`` I.
+
+        Solves sym(diag(spectrum) X) = target I - diag(spectrum)^2 - correction.
+        """
+        size = self.spectrum.shape[-1]
+        diagonal = np.arange(size)
+        right: ComplexArray = np.zeros_like(self.basis) if correction is None else -correction
+        right[..., diagonal, diagonal] += target - self.spectrum**2
+        return 2 * right / (self.spectrum[..., :, None] + self.spectrum[..., None, :])
+
+    def step_limit(self, scaled_step: ComplexArray) -> float:
+        """Largest step to the boundary of the cone, at most 1e10."""
+        root = np.sqrt(self.spectrum)
+        relative = scaled_step / (root[..., :, None] * root[..., None, :])
+        smallest = float(np.linalg.eigvalsh(relative)[..., 0].min())
+        return 1 / max(-smallest, 1e-10)
+
+    def moved_factors(
+        self, primal_step: ComplexArray, dual_step: ComplexArray, length: float
+    ) -> tuple[ComplexArray, ComplexArray]:
+        """Factors of R and S after scaled steps of the given length."""
+        here = self.spectrum[..., None] * np.eye(self.spectrum.shape[-1])
+        primal = np.linalg.cholesky(here + length * primal_step)
+        dual = np.linalg.cholesky(here + length * dual_step)
+        return self.basis @ primal, adjoint(self.inverse) @ dual
+
+
+def positive_step_limit(value: RealArray, step: RealArray) -> float:
+    """Largest step that keeps ``value`` >= 0, at most 1e10."""
+    if value.size == 0:
+        return 1e10
+    return 1 / max(float(np.max(-step / value)), 1e-10)

@@ -1,0 +1,70 @@
+"""The solver's front door: a design problem in, covariances and prices in physical units out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from disac.designs.native.predictor_corrector import Iterate, run
+from disac.designs.native.problems import build
+from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
+
+
+@dataclass(frozen=True)
+class NativeSolution(RelaxedSolution):
+    """A :class:`RelaxedSolution` with the solver's own estimates and where it stood.
+
+    Attributes
+    ----------
+    value, bound : its estimates of the objective and of the dual bound [m^2].
+    iterate : interior point that a similar problem may start from.
+    """
+
+    value: float
+    bound: float
+    iterate: Iterate = field(repr=False)
+
+
+def solve(
+    problem: RelaxedProblem, *, tolerance: float = 1e-7, warm_start: NativeSolution | None = None
+) -> NativeSolution:
+    """Solve a convex design problem.
+
+    Parameters
+    ----------
+    problem : scenario, signal model, SINR threshold and mode.
+    tolerance : relative gap between the objective at a feasible point and the dual bound at which to stop.
+    warm_start : solution of a problem with the same sizes, for instance at the next lower threshold of a sweep.
+
+    Returns
+    -------
+    NativeSolution, whose ``status`` is ``solved``; ``infeasible``, when ``power_price`` and ``sinr_price`` prove that no
+    signals meet the SINR threshold; or ``stalled``, with the best point that was found.
+
+    Raises
+    ------
+    ValueError : tolerance outside [1e-12, 1e-1].
+    """
+    if not 1e-12 <= tolerance <= 1e-1:
+        raise ValueError(f"tolerance = {tolerance}: must be within [1e-12, 1e-1]")
+    started = time.perf_counter()
+    built = build(problem)
+    prepared = time.perf_counter()
+    outcome = run(built.saddle, tolerance, None if warm_start is None else warm_start.iterate)
+    covariances, comm_covariances = built.covariances(outcome.covariances)
+    unit = built.units.objective
+    return NativeSolution(
+        covariances=covariances,
+        comm_covariances=comm_covariances,
+        power_price=built.power_price(outcome.prices),
+        sinr_price=built.sinr_price(outcome.prices),
+        fisher_weights=built.fisher_weights(outcome.prices),
+        split_price=built.split_price(outcome.prices),
+        status=outcome.status,
+        iterations=outcome.iterations,
+        solve_seconds=time.perf_counter() - prepared,
+        compile_seconds=prepared - started,
+        value=unit * outcome.value,
+        bound=unit * outcome.bound,
+        iterate=outcome.last,
+    )

@@ -1,0 +1,349 @@
+"""From a design problem to its saddle form, and from a saddle point back to covariances and prices in physical units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.designs.fisher import FisherOperator
+from disac.designs.native.cones import adjoint, hermitian, smat, svec
+from disac.designs.native.saddle import (
+    BlockGroup,
+    Blocks,
+    Forms,
+    NodeSet,
+    Prices,
+    SaddleProblem,
+    SensingField,
+    SharedBlock,
+)
+from disac.designs.relaxed import RelaxedProblem
+from disac.simulator import Scenario
+from disac.simulator.steering import steering_derivative, steering_vector
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+IndexArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Units:
+    """What one stands for in the dimensionless problem.
+
+    Attributes
+    ----------
+    covariance : P_T / L.
+    objective : largest single-parameter bound 1 / F_pp of a coordinate when every antenna sends P_T / L [m^2].
+    parameters : (P,) 1 / sqrt(F_pp) there.
+    sinr : (U, L) factor of each SINR constraint.
+    """
+
+    covariance: float
+    objective: float
+    parameters: RealArray
+    sinr: RealArray
+
+
+@dataclass(frozen=True)
+class BuiltProblem:
+    """A design problem with its saddle form.
+
+    Attributes
+    ----------
+    relaxed : the design problem.
+    saddle : its dimensionless saddle form.
+    units : the units of the latter.
+    subcarrier : (A,) subcarrier of each sheet.
+    split_basis : (L, N, M_t, q) orthonormal bases of the users' channels at each node; q = 0 unless data covariances are
+        split off a joint covariance.
+    """
+
+    relaxed: RelaxedProblem
+    saddle: SaddleProblem
+    units: Units
+    subcarrier: IndexArray
+    split_basis: ComplexArray
+
+    def covariances(self, blocks: Blocks) -> tuple[ComplexArray, ComplexArray]:
+        """R_l (L, D, D) and R_c[n, u, l] (N, U, L, M_t, M_t) of block matrices, in units of power."""
+        s = self.relaxed.scenario
+        n_nodes, n_users, m_t = s.n_nodes, self.relaxed.n_constrained_users, s.n_tx
+        total = np.zeros((s.n_subcarriers, n_nodes, m_t, n_nodes, m_t), dtype=complex)
+        data = np.zeros((n_nodes, s.n_users, s.n_subcarriers, m_t, m_t), dtype=complex)
+        main = blocks.groups[0]
+        if main.shape[-1] == n_nodes * m_t:
+            total[:] = main[:, 0].reshape(total.shape)
+            own = np.arange(n_nodes)
+            diagonal = total[:, own, :, own].copy()
+            if n_users == 1:
+                data[:, 0] = diagonal
+            elif n_users:
+                data[:] = self._split(diagonal, blocks.groups[1])
+        else:
+            for node, nodes in enumerate(self.saddle.field.node_sets):
+                rows = self.subcarrier[nodes.sheets]
+                total[rows, node, :, node] = main[nodes.sheets].sum(axis=1)
+                if n_users:
+                    data[node][:, rows] = main[nodes.sheets].swapaxes(0, 1)
+            for block, matrix in zip(self.saddle.shared, blocks.shared, strict=True):
+                total[block.leaf, block.node_set, :, block.node_set] += matrix
+        unit = self.units.covariance
+        return unit * total.reshape(s.n_subcarriers, n_nodes * m_t, -1), unit * data
+
+    def _split(self, diagonal: ComplexArray, parts: ComplexArray) -> ComplexArray:
+        """Data covariances (N, U, L, M_t, M_t) whose compression to the users' channels are the ``parts``.
+
+        With C_u summing to V^H R V, R V (V^H R V)^-1 C_u (V^H R V)^-1 V^H R are PSD, sum to at most R and compress to C_u.
+        """
+        s = self.relaxed.scenario
+        basis = self.split_basis.swapaxes(0, 1)
+        seen = diagonal @ basis
+        lift = seen @ np.linalg.inv(hermitian(adjoint(basis) @ seen))
+        q = basis.shape[-1]
+        shares = parts.reshape(s.n_subcarriers, s.n_nodes, s.n_users, q, q).transpose(1, 2, 0, 3, 4)
+        return hermitian(lift[:, None] @ shares @ adjoint(lift)[:, None])
+
+    def fisher_weights(self, prices: Prices) -> RealArray:
+        """Y (P, 2K) in physical units."""
+        return np.sqrt(self.units.objective) * self.units.parameters[:, None] * prices.weights
+
+    def power_price(self, prices: Prices) -> RealArray:
+        """p (N M_t,) [m^2 per unit of power]."""
+        return self.units.objective / self.units.covariance * prices.power
+
+    def sinr_price(self, prices: Prices) -> RealArray:
+        """mu (U, L)."""
+        s = self.relaxed.scenario
+        price = np.zeros((s.n_users, s.n_subcarriers))
+        n_users = self.relaxed.n_constrained_users
+        price[:n_users] = self.units.objective * self.units.sinr[:n_users] * prices.leaf[:, :n_users].T
+        return price
+
+    def split_price(self, prices: Prices) -> ComplexArray | None:
+        """Z_nl (N, L, M_t, M_t); None when the data covariances are not split off a joint one."""
+        q = self.split_basis.shape[-1]
+        if not q:
+            return None
+        s = self.relaxed.scenario
+        zeta = smat(prices.leaf[:, s.n_users :].reshape(s.n_subcarriers, s.n_nodes, q * q))
+        price = self.split_basis @ zeta @ adjoint(self.split_basis)
+        return self.units.objective / self.units.covariance * price.swapaxes(0, 1)
+
+
+def build(relaxed: RelaxedProblem) -> BuiltProblem:
+    """The saddle form of a design problem."""
+    s = relaxed.scenario
+    joint = relaxed.signal == "joint" and s.n_nodes > 1
+    covariance = s.tx_power / s.n_subcarriers
+    field, subcarrier, parameters = _sensing_field(relaxed, joint, covariance)
+    positions = np.arange(2 * s.n_targets)
+    objective = float(np.max(parameters[positions]) ** 2)
+    selection = np.zeros((field.n_parameters, len(positions)))
+    selection[positions, positions] = parameters[positions] / np.sqrt(objective)
+
+    channels, strength = _normalized_channels(relaxed)
+    n_users = relaxed.n_constrained_users
+    q = min(n_users, s.n_tx) if joint and n_users > 1 else 0
+    basis = np.zeros((s.n_subcarriers, s.n_nodes, s.n_tx, 0), dtype=complex)
+    if q:
+        basis = np.linalg.qr(channels)[0][..., :q]
+        groups, shared = _joint_split_groups(relaxed, channels, basis), ()
+    elif joint:
+        groups, shared = _joint_groups(relaxed, channels), ()
+    else:
+        groups, shared = _separate_groups(relaxed, channels, field, subcarrier)
+    thresholds = np.zeros((s.n_subcarriers, n_users + s.n_nodes * q * q))
+    thresholds[:, :n_users] = (relaxed.sinr * s.noise_comm / (s.tx_power * strength[:n_users])).T
+    saddle = SaddleProblem(
+        field=field,
+        averaged=relaxed.signal == "beamforming-averaged",
+        groups=groups,
+        shared=shared,
+        selection=selection,
+        power_limit=float(s.n_subcarriers),
+        thresholds=thresholds,
+        n_inequalities=n_users,
+        interior=np.r_[np.zeros(n_users), np.tile(svec(np.eye(q, dtype=complex)), s.n_nodes if q else 0)],
+        n_antennas=s.n_nodes * s.n_tx,
+    )
+    units = Units(covariance, objective, parameters, relaxed.sinr / (covariance * strength))
+    return BuiltProblem(relaxed, saddle, units, subcarrier, basis)
+
+
+def _transmit_bases(scenario: Scenario, mode: str) -> ComplexArray:
+    """Orthonormal bases (N, M_t, r) of the conjugate steering vectors, and of their slopes where angles matter."""
+    angle = scenario.target_geometry.angle
+    vectors = steering_vector(angle, scenario.n_tx)
+    if mode not in ("tof", "tof-genie"):
+        vectors = np.concatenate([vectors, steering_derivative(angle, scenario.n_tx)], axis=1)
+    return np.linalg.qr(vectors.conj().swapaxes(1, 2))[0]
+
+
+def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[SensingField, IndexArray, RealArray]:
+    """The field scaled so that F has unit diagonal at unit covariances, its subcarriers, and the scale of each parameter."""
+    s = relaxed.scenario
+    n, k, m_t, n_subcarriers = s.n_nodes, s.n_targets, s.n_tx, s.n_subcarriers
+    factors = FisherOperator(s, relaxed.mode).derivative_factors()  # type: ignore[arg-type]
+    bases = _transmit_bases(s, relaxed.mode)
+    r_t = bases.shape[-1]
+    n_geometry, _, _, r, _ = factors.geometry.shape
+    geometry = factors.geometry.reshape(n_geometry, n, n_subcarriers, r, n, m_t)
+    geometry = np.einsum("snlrmi,miq->lsnrmq", geometry, bases, optimize=True)
+    transmit = np.einsum("nmkli,miq->lnmkq", factors.transmit, bases, optimize=True).conj()
+
+    n_parameters = n_geometry + 2 * n * n * k
+    rows = np.r_[: 2 * k, 2 * k + 2 * n * n * k : n_parameters]
+    real = 2 * k + np.arange(n * n * k).reshape(n, n, k)
+    imag = real + n * n * k
+    if joint:
+        subcarrier = np.arange(n_subcarriers)
+        node_sets: tuple[NodeSet, ...] = (
+            NodeSet(slice(0, n_subcarriers), np.arange(n * m_t), real.reshape(n, -1), imag.reshape(n, -1)),
+        )
+        basis = np.zeros((n, m_t, n, r_t), dtype=complex)
+        basis[np.arange(n), :, np.arange(n)] = bases
+        basis = np.broadcast_to(basis.reshape(1, 1, n * m_t, n * r_t), (n_subcarriers, 1, n * m_t, n * r_t))
+        geometry = geometry.reshape(n_subcarriers, n_geometry, n, r, n * r_t)
+        embedded = np.zeros((n_subcarriers, n, n, k, n, r_t), dtype=complex)
+        embedded[:, :, np.arange(n), :, np.arange(n)] = transmit.transpose(2, 0, 1, 3, 4)
+        transmit = embedded.reshape(n_subcarriers, n, n * k, n * r_t)
+        receive = np.broadcast_to(factors.receive[:, None], (n, n, k, r)).reshape(n, n * k, r)
+    else:
+        served = [np.flatnonzero(row) for row in relaxed.serves]
+        edges = np.cumsum([0, *(len(rows_of_node) for rows_of_node in served)])
+        subcarrier = np.concatenate(served)
+        node = np.repeat(np.arange(n), np.diff(edges))
+        node_sets = tuple(
+            NodeSet(slice(int(edges[m]), int(edges[m + 1])), np.arange(m * m_t, (m + 1) * m_t), real[:, m], imag[:, m])
+            for m in range(n)
+        )
+        basis = bases[node][:, None]
+        geometry = geometry[subcarrier, :, :, :, node]
+        transmit = transmit[subcarrier, :, node]
+        receive = factors.receive
+    stack = np.concatenate(
+        [geometry.transpose(0, 2, 1, 3, 4), receive[None, :, :, :, None] * transmit.conj()[:, :, :, None, :]], axis=2
+    )
+    scale = np.sqrt(factors.scale * unit)
+    field = SensingField(basis, scale * stack, scale * receive, transmit, rows, node_sets, n_parameters)
+    rho = basis.shape[-1]
+    diagonal = np.diagonal(field.fisher(np.broadcast_to(np.eye(rho, dtype=complex), (len(subcarrier), rho, rho))))
+    parameters = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    return _rescaled(field, parameters), subcarrier, parameters
+
+
+def _rescaled(field: SensingField, parameters: RealArray) -> SensingField:
+    """The field with every derivative multiplied by the scale of its parameter."""
+    stack, transmit = field.stack.copy(), field.transmit.copy()
+    n_geometry = len(field.rows)
+    stack[:, :, :n_geometry] *= parameters[field.rows][:, None, None]
+    for nodes in field.node_sets:
+        stack[nodes.sheets, :, n_geometry:] *= parameters[nodes.real][..., None, None]
+        transmit[nodes.sheets] *= parameters[nodes.real][..., None]
+    return SensingField(field.basis, stack, field.receive, transmit, field.rows, field.node_sets, field.n_parameters)
+
+
+def _normalized_channels(relaxed: RelaxedProblem) -> tuple[ComplexArray, RealArray]:
+    """Channels (L, N, M_t, U) over the strongest serving node's norm, and the squares (U, L) of these norms."""
+    channels = relaxed.scenario.channels * relaxed.serves[:, None, :, None]
+    strength = np.max(np.sum(np.abs(channels) ** 2, axis=-1), axis=0, initial=0.0)
+    strength = np.where(strength > 0, strength, 1.0)
+    normalized = channels / np.sqrt(strength)[None, :, :, None]
+    return normalized.transpose(2, 0, 3, 1), strength
+
+
+def _joint_groups(relaxed: RelaxedProblem, channels: ComplexArray) -> tuple[BlockGroup, ...]:
+    """One joint covariance per subcarrier, all of it data for the only user."""
+    s = relaxed.scenario
+    size, n_subcarriers = s.n_nodes * s.n_tx, s.n_subcarriers
+    forms = None
+    if relaxed.n_constrained_users:
+        vectors = _embedded(channels)
+        weights = np.eye(s.n_nodes, dtype=complex)[None, None]
+        forms = Forms(vectors, weights, np.arange(n_subcarriers))
+    return (BlockGroup(size, n_subcarriers, 1, forms, senses=True),)
+
+
+def _embedded(vectors: ComplexArray) -> ComplexArray:
+    """Vectors (L, N, M_t, v) of the nodes as vectors (L, 1, N M_t, N v) of the stacked antennas."""
+    n_subcarriers, n, m_t, v = vectors.shape
+    embedded = np.zeros((n_subcarriers, n, m_t, n, v), dtype=complex)
+    embedded[:, np.arange(n), :, np.arange(n)] = vectors.swapaxes(0, 1)
+    return embedded.reshape(n_subcarriers, 1, n * m_t, n * v)
+
+
+def _joint_split_groups(relaxed: RelaxedProblem, channels: ComplexArray, basis: ComplexArray) -> tuple[BlockGroup, ...]:
+    """Joint covariances, and the users' shares of each node's block compressed to the span of the users' channels.
+
+    Only V^H R_c V matters, and PSD shares C_u with sum V^H R_nn V lift to shares of R_nn. So the multiplier Z of the split is
+    V zeta V^H with q = min(U, M_t) dimensional zeta: (Anderson and Duffin's shorted operator of any feasible Z is feasible.)
+    """
+    s = relaxed.scenario
+    n, n_users, n_subcarriers = s.n_nodes, s.n_users, s.n_subcarriers
+    q = basis.shape[-1]
+    width, n_prices = q + n_users, n_users + n * q * q
+    hermitian_basis = smat(np.eye(q * q))
+    leaf = np.arange(n_subcarriers)
+    user = np.arange(n_users)
+
+    vectors = _embedded(np.concatenate([basis, channels], axis=-1))
+    weights = np.zeros((1, n_prices, n, width, n, width), dtype=complex)
+    shares = np.zeros((n, n_users, n_prices, width, width), dtype=complex)
+    for node in range(n):
+        own = slice(n_users + node * q * q, n_users + (node + 1) * q * q)
+        weights[0, user, node, q + user, node, q + user] = -relaxed.sinr
+        weights[0, own, node, :q, node, :q] = hermitian_basis
+        shares[node, :, own, :q, :q] = -hermitian_basis
+        shares[node, user, user, q + user, q + user] = 1 + relaxed.sinr
+    seen = adjoint(basis) @ channels
+    identity = np.broadcast_to(np.eye(q, dtype=complex), (n_subcarriers, n, q, q))
+    share_vectors = np.repeat(np.concatenate([identity, seen], axis=-1), n_users, axis=1)
+    size = n * s.n_tx
+    return (
+        BlockGroup(
+            size, n_subcarriers, 1, Forms(vectors, weights.reshape(1, n_prices, n * width, -1), leaf), senses=True
+        ),
+        BlockGroup(
+            q,
+            n_subcarriers,
+            n * n_users,
+            Forms(share_vectors, shares.reshape(n * n_users, n_prices, width, width), leaf),
+            senses=False,
+        ),
+    )
+
+
+def _separate_groups(
+    relaxed: RelaxedProblem, channels: ComplexArray, field: SensingField, subcarrier: IndexArray
+) -> tuple[tuple[BlockGroup, ...], tuple[SharedBlock, ...]]:
+    """Data covariances of each node, subcarrier and user, and radar covariances where a node's subcarriers share one.
+
+    Without sharing, a radar part may be counted as data of any user: that raises the SINR and changes nothing else.
+    """
+    s = relaxed.scenario
+    n_users, sinr = relaxed.n_constrained_users, relaxed.sinr
+    beams = relaxed.signal.startswith("beamforming")
+    shared: tuple[SharedBlock, ...] = ()
+    if beams:
+        shared = tuple(
+            SharedBlock(
+                node,
+                channels[subcarrier[nodes.sheets], node],
+                np.full(n_users, -sinr),
+                subcarrier[nodes.sheets],
+            )
+            for node, nodes in enumerate(field.node_sets)
+        )
+    node = np.concatenate([np.full(nodes.n_sheets, m) for m, nodes in enumerate(field.node_sets)])
+    forms = None
+    if n_users:
+        user = np.arange(n_users)
+        weights = np.zeros((n_users, n_users, n_users, n_users), dtype=complex)
+        weights[:, user, user, user] = -sinr
+        weights[user, user, user, user] = 1
+        forms = Forms(channels[subcarrier, node][:, None], weights, subcarrier)
+    # without users, beamforming has no data at all: zero members
+    n_members = n_users if beams else max(n_users, 1)
+    return (BlockGroup(s.n_tx, len(subcarrier), n_members, forms, senses=True),), shared

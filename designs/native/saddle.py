@@ -1,0 +1,371 @@
+"""The saddle form that all designs share: blocks R_j >= 0 with linear maps to F, to antenna powers and to SINR slacks.
+
+For F > 0, tr(E^T F^-1 E) = max_Y 2 tr(E^T Y) - tr(Y^T F Y), and tr(Y^T F(R) Y) = sum_j <Q_j(Y), R_j>. So
+
+    min_R  tr(E^T F(R)^-1 E)      s.t.  sum_j power_a(R_j) <= P  (price p_a),   a_i(R) >= b_i or = b_i  (price lambda_i)
+
+has the dual
+
+    max    2 tr(E^T Y) - P sum_a p_a + sum_i b_i lambda_i
+    s.t.   S_j = diag(w p)_j - Q_j(Y) - sum_i lambda_i A_ij >= 0   for every block j.
+
+The prices lambda belong to subcarriers (the leaves of the arrow); Y and p belong to all (its head). Every A_ij is a small
+Hermitian form V k_i V^H in a few vectors V, the users' channels. All quantities here are dimensionless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.designs.native.cones import adjoint, hermitian
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+IndexArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class NodeSet:
+    """Sheets on which the same nodes send, and what they touch.
+
+    Attributes
+    ----------
+    sheets : slice of the sheet axis.
+    antennas : (d,) antennas in 0..N M_t - 1 of the blocks on these sheets.
+    real, imag : (N, a) rows of Y that hold Re b and Im b of the a links from these nodes, per receive node.
+    """
+
+    sheets: slice
+    antennas: IndexArray
+    real: IndexArray
+    imag: IndexArray
+
+    @property
+    def n_sheets(self) -> int:
+        """Number of sheets."""
+        return int(self.sheets.stop - self.sheets.start)
+
+
+@dataclass(frozen=True)
+class SensingField:
+    """Derivatives of the received mean on A sheets, one per subcarrier and set of sending nodes, in compressed spaces.
+
+    Receive antennas enter only through G^H G and are replaced by r rows; transmit antennas enter only through the span of
+    the conjugate steering vectors and their slopes, of dimension rho, with orthonormal ``basis``: G = G' basis^H.
+
+    Attributes
+    ----------
+    basis : (A, 1, d, rho) orthonormal columns.
+    stack : (A, N, S + a, r, rho) G' per receive node: by positions (first 2K) and nuisance parameters, then by Re b of the
+        a links to this node; the derivative by Im b is j times that by Re b.
+    receive, transmit : (N, a, r) and (A, N, a, rho) vectors of the links: G' by Re b is receive transmit^H.
+    rows : (S,) rows of Y that belong to positions and nuisance parameters.
+    node_sets : the sets of sheets, in order.
+    n_parameters : P.
+    """
+
+    basis: ComplexArray
+    stack: ComplexArray
+    receive: ComplexArray
+    transmit: ComplexArray
+    rows: IndexArray
+    node_sets: tuple[NodeSet, ...]
+    n_parameters: int
+
+    def compress(self, matrices: ComplexArray) -> ComplexArray:
+        """basis^H M basis of block matrices (A, B, d, d)."""
+        return adjoint(self.basis) @ matrices @ self.basis
+
+    def fisher(self, grams: ComplexArray) -> RealArray:
+        """F (P, P) from compressed covariances (A, rho, rho)."""
+        n_sheets, n_nodes, n_local, n_rx, rho = self.stack.shape
+        n_geometry = len(self.rows)
+        moved = (self.stack.reshape(n_sheets, -1, rho) @ grams).reshape(n_sheets, n_nodes, n_local, n_rx * rho)
+        products = self.stack.reshape(moved.shape).conj() @ moved.swapaxes(-1, -2)
+        information = np.zeros((self.n_parameters, self.n_parameters))
+        for nodes in self.node_sets:
+            sums = products[nodes.sheets].sum(axis=0)
+            information[np.ix_(self.rows, self.rows)] += sums[:, :n_geometry, :n_geometry].real.sum(axis=0)
+            for block, re, im in zip(sums, nodes.real, nodes.imag, strict=True):
+                cross, own = block[:n_geometry, n_geometry:], block[n_geometry:, n_geometry:]
+                information[np.ix_(self.rows, re)] += cross.real
+                information[np.ix_(self.rows, im)] -= cross.imag
+                information[np.ix_(re, self.rows)] += cross.real.T
+                information[np.ix_(im, self.rows)] -= cross.imag.T
+                information[np.ix_(re, re)] += own.real
+                information[np.ix_(im, im)] += own.real
+                information[np.ix_(re, im)] -= own.imag
+                information[np.ix_(im, re)] += own.imag
+        return (information + information.T) / 2
+
+    def combine(self, weights: RealArray) -> ComplexArray:
+        """G'(y_c) = sum_p y_pc G'_p for the columns of Y (P, C), shape (A, N, C, r, rho)."""
+        n_sheets, n_nodes, n_local, n_rx, rho = self.stack.shape
+        local = np.empty((n_sheets, n_nodes, weights.shape[1], n_local), dtype=complex)
+        local[..., : len(self.rows)] = weights[self.rows].T
+        for nodes in self.node_sets:
+            links = weights[nodes.real] + 1j * weights[nodes.imag]
+            local[nodes.sheets, ..., len(self.rows) :] = links.swapaxes(-1, -2)
+        return (local @ self.stack.reshape(n_sheets, n_nodes, n_local, n_rx * rho)).reshape(
+            n_sheets, n_nodes, -1, n_rx, rho
+        )
+
+    def curvature(self, combined: ComplexArray) -> ComplexArray:
+        """Q(Y) = sum_c sum_n G'(y_c)^H G'(y_c) on every sheet (A, rho, rho), from :meth:`combine`."""
+        rows = combined.reshape(len(combined), -1, combined.shape[-1])
+        return hermitian(adjoint(rows) @ rows)
+
+    def curvature_slope(self, combined: ComplexArray, step: ComplexArray) -> ComplexArray:
+        """Derivative of Q(Y) along a step of Y, both given through :meth:`combine`."""
+        rows = combined.reshape(len(combined), -1, combined.shape[-1])
+        moved = step.reshape(rows.shape)
+        return 2 * hermitian(adjoint(rows) @ moved)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Hermitian forms V k_i V^H of the leaf prices on the blocks of one group.
+
+    Attributes
+    ----------
+    vectors : (A, 1, d, v) V.
+    weights : (B, s, v, v) Hermitian k_i for the s prices of a leaf, per member.
+    leaf : (A,) leaf of each row of blocks.
+    """
+
+    vectors: ComplexArray
+    weights: ComplexArray
+    leaf: IndexArray
+
+    def lift(self, prices: RealArray) -> ComplexArray:
+        """sum_i lambda_i A_i on every block (A, B, d, d) for prices (L, s)."""
+        inner = np.tensordot(prices[self.leaf], self.weights, axes=(1, 1))
+        return self.vectors @ inner @ adjoint(self.vectors)
+
+    def gradient(self, matrices: ComplexArray) -> RealArray:
+        """<A_i, M> summed over the members, (A, s)."""
+        seen = adjoint(self.vectors) @ matrices @ self.vectors
+        n_rows, n_members, v, _ = seen.shape
+        flat = self.weights.transpose(0, 3, 2, 1).reshape(n_members * v * v, -1)
+        return (seen.reshape(n_rows, -1) @ flat).real
+
+
+@dataclass(frozen=True)
+class BlockGroup:
+    """PSD blocks of one size, (A, B) in number: A rows with one leaf each and B members per row.
+
+    Attributes
+    ----------
+    size : d.
+    n_rows, n_members : A and B.
+    forms : the leaf prices on these blocks; None without prices.
+    senses : whether the blocks enter F and the antenna powers, on the sheets of the field, A = number of sheets.
+    """
+
+    size: int
+    n_rows: int
+    n_members: int
+    forms: Forms | None
+    senses: bool
+
+
+@dataclass(frozen=True)
+class SharedBlock:
+    """One PSD block of a node that is the same on all sheets of a node set, with multiplicity their number.
+
+    Attributes
+    ----------
+    node_set : index of the set.
+    vectors : (l, d, s) and
+    weights : (s,) of the rank-one forms w_i v_i v_i^H of the s prices of each of its l leaves.
+    leaf : (l,) leaves.
+    """
+
+    node_set: int
+    vectors: ComplexArray
+    weights: RealArray
+    leaf: IndexArray
+
+    @property
+    def size(self) -> int:
+        """Block size d."""
+        return int(self.vectors.shape[1])
+
+    def lift(self, prices: RealArray) -> ComplexArray:
+        """sum_i lambda_i A_i, (d, d), for prices (L, s)."""
+        scaled = self.vectors * (prices[self.leaf] * self.weights)[:, None, :]
+        return hermitian(np.tensordot(scaled, self.vectors.conj(), axes=([0, 2], [0, 2])))
+
+    def gradient(self, matrix: ComplexArray) -> RealArray:
+        """<A_i, M>, (l, s)."""
+        return self.weights * np.einsum("ldi,ldi->li", self.vectors.conj(), matrix @ self.vectors).real
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """One Hermitian matrix per block of a problem.
+
+    Attributes
+    ----------
+    groups : per group (A, B, d, d).
+    shared : per shared block (d, d).
+    """
+
+    groups: tuple[ComplexArray, ...]
+    shared: tuple[ComplexArray, ...]
+
+    def __iter__(self) -> Iterator[ComplexArray]:
+        yield from self.groups
+        yield from self.shared
+
+    def map(self, function: Callable[..., ComplexArray], *others: Iterable[object]) -> Blocks:
+        """``function`` of each matrix array and its partners in ``others``."""
+        results = [function(*items) for items in zip(self, *others, strict=True)]
+        return Blocks(tuple(results[: len(self.groups)]), tuple(results[len(self.groups) :]))
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Dual variables other than S: a point, a step or a gradient.
+
+    Attributes
+    ----------
+    weights : (P, 2K) Y.
+    power : (N M_t,) p.
+    leaf : (L, s) lambda; the first ``n_inequalities`` columns are prices mu >= 0, the rest are free.
+    """
+
+    weights: RealArray
+    power: RealArray
+    leaf: RealArray
+
+    def __add__(self, other: Prices) -> Prices:
+        return Prices(self.weights + other.weights, self.power + other.power, self.leaf + other.leaf)
+
+    def __sub__(self, other: Prices) -> Prices:
+        return Prices(self.weights - other.weights, self.power - other.power, self.leaf - other.leaf)
+
+    def __mul__(self, factor: float) -> Prices:
+        return Prices(self.weights * factor, self.power * factor, self.leaf * factor)
+
+
+@dataclass(frozen=True)
+class SaddleProblem:
+    """One design problem in the form of the module docstring, dimensionless.
+
+    Attributes
+    ----------
+    field : derivatives on the sheets.
+    averaged : F sees on every sheet the mean over its node set (P.3) instead of the sheet's own covariance.
+    groups, shared : the blocks.
+    selection : (P, 2K) E.
+    power_limit : P, the same for every antenna.
+    thresholds : (L, s) b; the rows of the equalities are 0.
+    n_inequalities : prices of each leaf that belong to inequalities.
+    interior : (s,) change of a leaf's prices that adds the identity to S of every block outside F.
+    n_antennas : N M_t.
+    """
+
+    field: SensingField
+    averaged: bool
+    groups: tuple[BlockGroup, ...]
+    shared: tuple[SharedBlock, ...]
+    selection: RealArray
+    power_limit: float
+    thresholds: RealArray
+    n_inequalities: int
+    interior: RealArray
+    n_antennas: int
+
+    @property
+    def degree(self) -> int:
+        """Degree of the barrier: sum of block sizes and number of inequalities."""
+        blocks = sum(g.size * g.n_rows * g.n_members for g in self.groups) + sum(b.size for b in self.shared)
+        return blocks + self.n_antennas + self.thresholds.shape[0] * self.n_inequalities
+
+    def spread(self, sheets: ComplexArray) -> ComplexArray:
+        """The mean over each node set, on each of its sheets, if F is averaged; else ``sheets``."""
+        if not self.averaged:
+            return sheets
+        result = np.empty_like(sheets)
+        for nodes in self.field.node_sets:
+            result[nodes.sheets] = sheets[nodes.sheets].mean(axis=0)
+        return result
+
+    def fisher(self, covariances: Blocks) -> RealArray:
+        """F (P, P) of block matrices."""
+        grams = np.zeros((len(self.field.basis), *(self.field.basis.shape[-1],) * 2), dtype=complex)
+        for group, matrices in zip(self.groups, covariances.groups, strict=True):
+            if group.senses:
+                grams += self.field.compress(matrices).sum(axis=1)
+        for block, matrix in zip(self.shared, covariances.shared, strict=True):
+            sheets = self.field.node_sets[block.node_set].sheets
+            basis = self.field.basis[sheets.start, 0]
+            grams[sheets] += adjoint(basis) @ matrix @ basis
+        return self.field.fisher(self.spread(grams))
+
+    def power(self, covariances: Blocks) -> RealArray:
+        """Power of each antenna, summed over subcarriers (N M_t,)."""
+        power = np.zeros(self.n_antennas)
+        for group, matrices in zip(self.groups, covariances.groups, strict=True):
+            if group.senses:
+                diagonal = np.diagonal(matrices, axis1=-2, axis2=-1).real.sum(axis=1)
+                for nodes in self.field.node_sets:
+                    power[nodes.antennas] += diagonal[nodes.sheets].sum(axis=0)
+        for block, matrix in zip(self.shared, covariances.shared, strict=True):
+            nodes = self.field.node_sets[block.node_set]
+            power[nodes.antennas] += nodes.n_sheets * np.diagonal(matrix).real
+        return power
+
+    def forms(self, covariances: Blocks) -> RealArray:
+        """Values a_i(R) of the leaf constraints (L, s)."""
+        values = np.zeros_like(self.thresholds)
+        for group, matrices in zip(self.groups, covariances.groups, strict=True):
+            if group.forms is not None:
+                np.add.at(values, group.forms.leaf, group.forms.gradient(matrices))
+        for block, matrix in zip(self.shared, covariances.shared, strict=True):
+            values[block.leaf] += block.gradient(matrix)
+        return values
+
+    def lift(self, curvature: ComplexArray, prices: Prices) -> Blocks:
+        """Q_j - diag(w p)_j + sum_i lambda_i A_ij on every block, from Q on the sheets (A, rho, rho)."""
+        field = self.field
+        own = self.spread(curvature)
+        groups = []
+        for group in self.groups:
+            shape = (group.n_rows, group.n_members, group.size, group.size)
+            matrices = np.zeros(shape, dtype=complex)
+            if group.senses:
+                matrices += field.basis @ own[:, None] @ adjoint(field.basis)
+                diagonal = np.arange(group.size)
+                for nodes in field.node_sets:
+                    matrices[nodes.sheets, :, diagonal, diagonal] -= prices.power[nodes.antennas]
+            if group.forms is not None:
+                matrices += group.forms.lift(prices.leaf)
+            groups.append(hermitian(matrices))
+        shared = []
+        for block in self.shared:
+            nodes = field.node_sets[block.node_set]
+            basis = field.basis[nodes.sheets.start, 0]
+            matrix = basis @ curvature[nodes.sheets].sum(axis=0) @ adjoint(basis)
+            matrix = matrix - nodes.n_sheets * np.diag(prices.power[nodes.antennas]) + block.lift(prices.leaf)
+            shared.append(hermitian(matrix))
+        return Blocks(tuple(groups), tuple(shared))
+
+    def slacks(self, prices: Prices) -> Blocks:
+        """S_j = diag(w p)_j - Q_j(Y) - sum_i lambda_i A_ij."""
+        curvature = self.field.curvature(self.field.combine(prices.weights))
+        return self.lift(curvature, prices).map(np.negative)
+
+    def slope(self, combined: ComplexArray, step: Prices) -> Blocks:
+        """Derivative of -S along a step of the prices, at Y given as ``field.combine(Y)``."""
+        slope = self.field.curvature_slope(combined, self.field.combine(step.weights))
+        return self.lift(slope, step)
+
+    def gradient(self, weights: RealArray, matrices: Blocks) -> Prices:
+        """Adjoint of :meth:`slope` at Y: (2 F(M) Y, -power(M), a(M))."""
+        return Prices(2 * self.fisher(matrices) @ weights, -self.power(matrices), self.forms(matrices))
