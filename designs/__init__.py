@@ -14,21 +14,32 @@ from disac.designs.fisher import (
     fisher_information,
     sample_covariances,
 )
+from disac.designs.registry import DEFAULT_SOLVER, SOLVERS, design, design_names, register_design
+from disac.designs.result import Certificate, DesignResult, Infeasible, InfeasibilityProof
 
 _LAZY: dict[str, str] = {}
 """Public name -> module that holds it, for modules whose imports are too heavy to load with the package."""
 
 __all__ = [
+    "DEFAULT_SOLVER",
     "MODES",
+    "SOLVERS",
     "Bound",
+    "Certificate",
     "DerivativeFactors",
+    "DesignResult",
     "FisherOperator",
+    "InfeasibilityProof",
+    "Infeasible",
     "InformationBlocks",
     "Unidentifiable",
     "crb",
     "crb_from_blocks",
     "crb_from_fisher",
+    "design",
+    "design_names",
     "fisher_information",
+    "register_design",
     "sample_covariances",
 ]
 
