@@ -10,7 +10,8 @@ import numpy as np
 
 LIGHT = 299792458.0
 
-MISPRINTS = ("(46) sigma", "(48) block order", "(48) V_tau", "(49a)", "(49b)", "V-A TOF", "V-A AOA")
+BLOCK_MISPRINTS = ("(46) sigma", "(48) block order", "(48) V_tau", "(49a)", "(49b)")
+MISPRINTS = (*BLOCK_MISPRINTS, "V-A TOF", "V-A AOA")
 
 
 class Appendix:
