@@ -99,17 +99,25 @@ def transmit(comm_precoders: ComplexArray, radar_precoders: ComplexArray, stream
     *batch, n_users, n_subcarriers, n_symbols = streams.data.shape
     n_streams = streams.radar.shape[-3]
     n_nodes, n_tx = comm_precoders.shape[0], comm_precoders.shape[-1]
-    for name, array, shape, axes in (
-        ("comm_precoders", comm_precoders, (n_nodes, n_users, n_subcarriers, n_tx), "N, U, L, M_t"),
-        ("radar_precoders", radar_precoders, (n_nodes, n_subcarriers, n_tx, n_streams), "N, L, M_t, Q"),
-    ):
-        if array.shape != shape:
-            raise ValueError(f"{name}: has shape {array.shape}, must have shape {shape} ({axes})")
+    check_precoders(comm_precoders, radar_precoders, (n_nodes, n_users, n_subcarriers, n_tx), n_streams)
     precoders = np.concatenate([comm_precoders.transpose(0, 2, 3, 1), radar_precoders], axis=-1)
     symbols = np.concatenate([streams.data, streams.radar], axis=-3).swapaxes(-3, -2)
     X = np.empty((*batch, n_nodes, n_tx, n_subcarriers, n_symbols), dtype=np.complex128)
     np.matmul(precoders, symbols[..., None, :, :, :], out=X.swapaxes(-3, -2))
     return X
+
+
+def check_precoders(
+    comm_precoders: ComplexArray, radar_precoders: ComplexArray, sizes: tuple[int, int, int, int], n_streams: int
+) -> None:
+    """Raise ValueError unless the precoders fit ``sizes`` = (N, U, L, M_t) and Q radar streams."""
+    n_nodes, _, n_subcarriers, n_tx = sizes
+    for name, array, shape, axes in (
+        ("comm_precoders", comm_precoders, sizes, "N, U, L, M_t"),
+        ("radar_precoders", radar_precoders, (n_nodes, n_subcarriers, n_tx, n_streams), "N, L, M_t, Q"),
+    ):
+        if array.shape != shape:
+            raise ValueError(f"{name}: has shape {array.shape}, must have shape {shape} ({axes})")
 
 
 def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> BitArray:

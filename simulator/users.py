@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from disac.simulator.scenario import Scenario
+from disac.simulator.streams import check_precoders
 from disac.simulator.synthesis import check_symbols, draw_unit_noise, phase_turns
 
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
@@ -71,7 +72,13 @@ def effective_channels(
     -------
     comm : (..., U, U, L) gain sum_n e^{j phi_n} h_{n,u,l}^H w_{c,n,i,l} of the data stream of user i at user u.
     radar : (..., U, Q, L) gain of radar stream q at user u.
+
+    Raises
+    ------
+    ValueError : precoders or phases have a wrong shape.
     """
+    sizes = (scenario.n_nodes, scenario.n_users, scenario.n_subcarriers, scenario.n_tx)
+    check_precoders(comm_precoders, radar_precoders, sizes, radar_precoders.shape[-1])
     turns = np.ones(scenario.n_nodes) if phases is None else np.exp(1j * np.asarray(phases, dtype=float))
     if turns.shape[-1:] != (scenario.n_nodes,):
         raise ValueError(f"phases: has shape {turns.shape}, must have shape (..., {scenario.n_nodes}) (..., N)")
