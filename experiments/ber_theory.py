@@ -246,7 +246,7 @@ def _sign_amplitudes(gains: ComplexArray, half_spacing: float, n_signs: int) -> 
 
 
 @njit(cache=True, nogil=True)
-def _tilted_tails(amplitudes, deviations, half_spacing, weights, damped, rates):  # type: ignore[no-untyped-def]
+def _tilted_tails(amplitudes, deviations, half_spacing, weights, tanhs, rates):  # type: ignore[no-untyped-def]
     """rates[e] = sum_k weights[k] P(D > (2k + 1) half_spacing) of D = sum_b amplitudes[e, b] eps_b + deviations[e] w.
 
     With the moment generating function M(s) = exp(s^2 sigma^2 / 2) prod_b cosh(beta_b s) the tail is the integral
@@ -263,7 +263,8 @@ def _tilted_tails(amplitudes, deviations, half_spacing, weights, damped, rates):
     approximation gives it. Where the saddle is nearer to the pole at 0 than 2 / sqrt(v) (error rates near 1/2), that c
     is taken, and P grows by the largest K'(c) - x.
 
-    ``damped`` is work space of one row of amplitudes.
+    ``tanhs`` is work space of one row of amplitudes, for cosh(beta s) = cosh(beta c) [cos(beta w) + j tanh(beta c)
+    sin(beta w)] at s = c + j w.
     """
     digits = 34.0
     n_signs = amplitudes.shape[1]
@@ -296,8 +297,8 @@ def _tilted_tails(amplitudes, deviations, half_spacing, weights, damped, rates):
         log_scale = 0.5 * (tilt * sigma) ** 2 - tilt * half_spacing
         for b in range(n_signs):
             beta = amplitudes[e, b]
-            damped[b] = np.exp(-2.0 * beta * tilt)
-            log_scale += beta * tilt - np.log(2.0)
+            tanhs[b] = np.tanh(beta * tilt)
+            log_scale += beta * tilt + np.log1p(np.exp(-2.0 * beta * tilt)) - np.log(2.0)
 
         excess = np.log(1.0 + tilt * np.sqrt(2.0 * np.pi * variance)) + 2.0
         decay = digits + excess
@@ -314,10 +315,10 @@ def _tilted_tails(amplitudes, deviations, half_spacing, weights, damped, rates):
             value = np.exp(complex(-0.5 * (sigma * omega) ** 2, omega * (tilt * sigma * sigma - half_spacing))) / s
             for b in range(n_signs):
                 angle = amplitudes[e, b] * omega
-                value *= complex((1.0 + damped[b]) * np.cos(angle), (1.0 - damped[b]) * np.sin(angle))
+                value *= complex(np.cos(angle), tanhs[b] * np.sin(angle))
             ratio = np.exp(-2.0 * half_spacing * s)
             sum_of_thresholds = complex(0.0, 0.0)
             for k in range(weights.size - 1, -1, -1):
                 sum_of_thresholds = sum_of_thresholds * ratio + weights[k]
             total += (0.5 if n == 0 else 1.0) * (value * sum_of_thresholds).real
-        rates[e] = max(0.0, total * spacing / np.pi * np.exp(log_scale))
+        rates[e] = total * spacing / np.pi * np.exp(log_scale)
