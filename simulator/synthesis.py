@@ -90,7 +90,7 @@ def synthesize(
     size = n_symbols * min(block, n_subcarriers)
     n_trials = len(turns)
     _add_echoes(
-        X.reshape(n_trials, n_nodes, n_tx, -1).view(real),
+        X.reshape(n_trials, n_nodes, n_tx, n_subcarriers * n_symbols).view(real),
         factors.steer_tx,
         factors.steer_rx,
         factors.one_way_delay,
@@ -104,7 +104,7 @@ def synthesize(
         np.empty((n_nodes, scenario.n_targets, 2, size), dtype=real),
         np.empty((2, 2 * size), dtype=real),
         np.empty((scenario.n_targets, 2, 2 * size), dtype=real),
-        Y.reshape(n_trials, n_nodes, scenario.n_rx, -1).view(real),
+        Y.reshape(n_trials, n_nodes, scenario.n_rx, n_subcarriers * n_symbols).view(real),
     )
     return Y
 

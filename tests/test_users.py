@@ -136,3 +136,8 @@ def test_wrong_input_is_named():
         effective_channels(scenario, random_complex(3, 2, 8, 4), random_complex(3, 8, 4, 3), phases=[0.0, 1.0])
     with pytest.raises(ValueError, match=r"comm_precoders: has shape \(3, 1, 8, 4\)"):
         effective_channels(scenario, random_complex(3, 1, 8, 4), random_complex(3, 8, 4, 3))
+
+
+def test_no_users():
+    scenario = scene(users=np.zeros((0, 2)))
+    assert receive_users(scenario, random_complex(3, 4, 8, 5), rng=np.random.default_rng(0)).shape == (0, 8, 5)
