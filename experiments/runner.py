@@ -11,7 +11,7 @@ import os
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -39,7 +39,14 @@ from disac.experiments.stopping import (
     TrialCap,
     policy_to_dict,
 )
-from disac.experiments.store import BatchTiming, PointStatus, RunReader, RunWriter, StoredFailure, StoreError, Table
+from disac.experiments.store import (
+    BatchTiming,
+    PointStatus,
+    RunReader,
+    RunWriter,
+    StoredFailure,
+    Table,
+)
 from disac.experiments.worker import (
     BatchOutcome,
     BatchTask,
@@ -447,7 +454,7 @@ def run_campaign(
     keys = [point_key(point) for point in mine]
     begin = time.perf_counter()
     with ExitStack() as stack:
-        store = RunWriter(store_path, resume=resume)
+        store = RunWriter(store_path, resume=resume, identity=identity)
         stack.callback(store.close)
         stack.enter_context(pinned_threads())
         session = {
@@ -456,7 +463,7 @@ def run_campaign(
             "workers": workers,
             "provenance": provenance(rerun_line),
         }
-        _describe(store, identity, policy, session)
+        _describe(store, policy, session)
         with store.transaction():
             store.declare_columns(columns_of(experiment))
             for key, point in zip(keys, mine, strict=True):
@@ -516,32 +523,14 @@ def _check_points(points: Sequence[Point]) -> None:
         raise ValueError("the experiment has no points")
 
 
-def _describe(
-    store: RunWriter, identity: Mapping[str, object], policy: StoppingPolicy, session: dict[str, object]
-) -> None:
-    """Write who this run is, or make sure that it is the same campaign; a new policy reopens its points."""
+def _describe(store: RunWriter, policy: StoppingPolicy, session: dict[str, object]) -> None:
+    """Add this session to the run; a policy other than the stored one reopens all points."""
     known = store.meta()
-    if "experiment" in known:
-        for name, value in identity.items():
-            if known.get(name) != value:
-                raise StoreError(
-                    f"{store.path} belongs to another campaign: {_difference(name, known.get(name), value)}; "
-                    "nothing was changed"
-                )
     stopping = policy_to_dict(policy)
     with store.transaction():
         if known.get("stopping", stopping) != stopping:
             store.drop_stops()
-        store.set_meta({**identity, "stopping": stopping, "sessions": [*known.get("sessions", ()), session]})
-
-
-def _difference(name: str, ours: object, theirs: object) -> str:
-    """First place where two JSON values differ, as one line."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        for key in (*ours, *(key for key in theirs if key not in ours)):
-            if ours.get(key) != theirs.get(key):
-                return _difference(f"{name}.{key}", ours.get(key), theirs.get(key))
-    return f"{name} is {ours!r:.200}, asked for is {theirs!r:.200}"
+        store.set_meta({"stopping": stopping, "sessions": [*known.get("sessions", ()), session]})
 
 
 @contextmanager

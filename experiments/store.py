@@ -344,6 +344,25 @@ class RunReader:
         rows = self._query("SELECT trial, kind, message, trace FROM failures WHERE point = ? ORDER BY trial", (point,))
         return [StoredFailure(row[0], Failure(*row[1:])) for row in rows]
 
+    def rows(self, point: int) -> Iterator[tuple[int, Record | Failure]]:
+        """Trial number and record or failure of all trials of a point, in no particular order."""
+        yield from self.records(point)
+        for failed in self.failures(point):
+            yield failed.trial, failed.failure
+
+    def row(self, point: int, trial: int) -> Record | Failure | None:
+        """Record or failure of one trial, None when the run has not come to it."""
+        for _, record in self.records(point, trial, trial + 1):
+            return record
+        return next((failed.failure for failed in self.failures(point) if failed.trial == trial), None)
+
+    def same_bits(self, a: Record, b: Record) -> bool:
+        """Whether two records would be stored alike, signs of zeros included."""
+        kinds = self.kinds()
+        if (a.keys() | b.keys()) - kinds.keys():
+            return False
+        return repr(_record(_sql_values(a, kinds), kinds)) == repr(_record(_sql_values(b, kinds), kinds))
+
     def stop_detail(self, point: int) -> str:
         """Traceback behind a stop for a failed set-up, else empty."""
         rows = self._query("SELECT detail FROM stops WHERE point = ?", (point,))
@@ -417,6 +436,14 @@ def read_run(path: str | os.PathLike[str]) -> StoredRun:
             for status in reader.points()
         )
         return StoredRun(reader.path, reader.meta(), points)
+
+
+def differences(name: str, a: object, b: object) -> list[str]:
+    """Where two JSON values differ, one line each."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = (*a, *(key for key in b if key not in a))
+        return [line for key in keys for line in differences(f"{name}.{key}", a.get(key), b.get(key))]
+    return [] if a == b else [f"{name} is {a!r:.200} against {b!r:.200}"]
 
 
 def _sql_names(name: str, kind: str) -> tuple[str, ...]:
@@ -508,12 +535,15 @@ def writer_of(path: str | os.PathLike[str]) -> str | None:
 class RunWriter(RunReader):
     """The one writer of a run: creates the file or goes on with it."""
 
-    def __init__(self, path: str | os.PathLike[str], *, resume: bool = False) -> None:
-        """Create a run, or with ``resume`` go on with it if it exists.
+    def __init__(
+        self, path: str | os.PathLike[str], *, resume: bool = False, identity: Mapping[str, object] | None = None
+    ) -> None:
+        """Create a run, or with ``resume`` go on with it if it exists and its meta values agree with ``identity``.
 
         Raises
         ------
-        StoreError : the file exists and ``resume`` is false; or it is damaged, newer than this version or no run.
+        StoreError : the file exists and ``resume`` is false; or it is damaged, newer than this version, no run, or a
+            run of another campaign.
         StoreBusy : another process writes it.
         """
         self.path = Path(path)
@@ -531,16 +561,20 @@ class RunWriter(RunReader):
         try:
             with _explained(self.path):
                 self._db = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-            self._open_for_writing()
+            self._open_for_writing(identity or {})
         except BaseException:
             if hasattr(self, "_db"):
                 self._db.close()
             self._lock.release()
             raise
 
-    def _open_for_writing(self) -> None:
+    def _open_for_writing(self, identity: Mapping[str, object]) -> None:
         if self._has_tables():
             self.check()
+            known = self.meta()
+            for name, value in identity.items():
+                for line in differences(name, known.get(name), value):
+                    raise StoreError(f"{self.path} belongs to another campaign: {line}; nothing was changed")
         self.file_system = file_system_type(self.path)
         self.on_network = is_network_file_system(self.file_system)
         self._query(f"PRAGMA journal_mode = {'TRUNCATE' if self.on_network else 'WAL'}")
@@ -549,6 +583,7 @@ class RunWriter(RunReader):
             with self.transaction():
                 for statement in _SCHEMA.split(";"):
                     self._query(statement)
+                self.set_meta(identity)
                 self._query(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 self._query(f"PRAGMA application_id = {_APPLICATION_ID}")
         self._kinds = self.kinds()
@@ -605,6 +640,15 @@ class RunWriter(RunReader):
             self._db.executemany(
                 "UPDATE columns SET unit = ?, description = ? WHERE name = ?",
                 [(column.unit, column.description, name) for name, column in columns.items()],
+            )
+
+    def add_timing(self, other: RunReader) -> None:
+        """Copy the timing table of another run."""
+        table = other.timing()
+        with _explained(self.path):
+            self._db.executemany(
+                "INSERT INTO timing VALUES (?, ?, ?, ?, ?, ?)",
+                zip(*(values.tolist() for values in table.values()), strict=True),
             )
 
     def drop_stops(self) -> None:
