@@ -224,7 +224,7 @@ class FisherOperator:
         atoms = self._receive_gram * self._moments(covariances).ravel()[self._moment_index]
         per_node = s.n_nodes * s.n_targets
         weighted = atoms @ self._slopes
-        geometry = np.einsum("nas,nat->st", self._slopes.conj(), weighted).real
+        geometry = np.tensordot(self._slopes.conj(), weighted, axes=((0, 1), (0, 1))).real
         amplitude = atoms[:, :per_node, :per_node]
         return InformationBlocks(
             geometry=self.scale * (geometry + geometry.T) / 2,
@@ -261,12 +261,14 @@ class FisherOperator:
         moments = np.bincount(index, pulled.real, size) + 1j * np.bincount(index, pulled.imag, size)
         n, k, n_subcarriers, m_t = s.n_nodes, s.n_targets, s.n_subcarriers, s.n_tx
         grams = self._subcarrier_weights.swapaxes(2, 3) @ moments.reshape(k, k, 3 * n, 4 * n * n)
-        # (k, k', l, m, a, m', a') -> (l, m, k, a, m', k', a')
-        grams = grams.reshape(k, k, n_subcarriers, n, 2, n, 2).transpose(2, 3, 0, 4, 5, 1, 6) * self._gram_phases
-        grams = grams.reshape(n_subcarriers, n, 2 * k, n, 2 * k).conj()
-        half = np.einsum("lmcpd,pdj->lmcpj", grams, self._transmit.conj(), optimize=True)
-        matrices = np.einsum("lmcpj,mci->lpjmi", half, self._transmit, optimize=True)
-        matrices = self.scale * matrices.reshape(n_subcarriers, n * m_t, n * m_t)
+        grams = (grams.reshape(k, k, n_subcarriers, 2, 2, n, n) * self._gram_phases).conj()
+        # (k, k', l, a, a', m, m') -> (m', (l, m, k, a), (k', a'))
+        grams = grams.transpose(6, 2, 5, 0, 3, 1, 4).reshape(n, n_subcarriers * n * 2 * k, 2 * k)
+        half = (grams @ self._transmit.conj()).reshape(n, n_subcarriers, n, 2 * k, m_t)
+        # (m', l, m, (k, a), j) -> (m, (k, a), (l, m', j))
+        half = half.transpose(2, 3, 1, 0, 4).reshape(n, 2 * k, n_subcarriers * n * m_t)
+        full = (self._transmit.swapaxes(1, 2) @ half).reshape(n, m_t, n_subcarriers, n * m_t)
+        matrices = self.scale * full.transpose(2, 3, 0, 1).reshape(n_subcarriers, n * m_t, n * m_t)
         result: ComplexArray = (matrices + matrices.conj().swapaxes(1, 2)) / 2
         return result
 
@@ -324,8 +326,9 @@ class FisherOperator:
         pair = (steering_vector(geometry.angle, s.n_tx), steering_derivative(geometry.angle, s.n_tx))
         self._transmit = np.stack(pair, axis=2).reshape(n, 2 * k, s.n_tx)
         self._delays = delay_vector(geometry.delay_s, n_subcarriers, s.bandwidth_hz)
-        own = self._delays.transpose(2, 0, 1)[:, :, :, None]
-        self._gram_phases = own.conj()[:, :, :, :, None, None, None] * own[:, None, None, None]
+        own = self._delays.transpose(1, 2, 0)
+        phases = own.conj()[:, None, :, :, None] * own[None, :, :, None, :]
+        self._gram_phases = phases[:, :, :, None, None]
 
     def _prepare_receive(self, geometry: NodeToPoint) -> None:
         s = self.scenario
@@ -345,17 +348,9 @@ class FisherOperator:
         self._receive_gram = np.broadcast_to(gram[:, :, None, :, :, None, :], shape).reshape(n, _KINDS * n * k, -1)
         node, kind, tx, target, kind2, tx2, target2 = np.indices(shape)
         power = (kind == _DELAY).astype(int) + (kind2 == _DELAY)
-        entry = (
-            target,
-            target2,
-            node,
-            power,
-            tx,
-            (kind == _DEPARTURE).astype(int),
-            tx2,
-            (kind2 == _DEPARTURE).astype(int),
-        )
-        moment_shape = (k, k, n, 3, n, 2, n, 2)
+        slope, slope2 = (kind == _DEPARTURE).astype(int), (kind2 == _DEPARTURE).astype(int)
+        entry = (target, target2, node, power, slope, slope2, tx, tx2)
+        moment_shape = (k, k, n, 3, 2, 2, n, n)
         self._moment_index = np.ravel_multi_index(entry, moment_shape).reshape(self._receive_gram.shape)
         self._moment_size = int(np.prod(moment_shape))
 
@@ -388,18 +383,16 @@ class FisherOperator:
         return columns, np.concatenate([self._slopes, own], axis=2)
 
     def _moments(self, covariances: ComplexArray) -> ComplexArray:
-        """Sums over subcarriers of omega_l^p times the Gram matrix, (K, K, 3N, 4N^2)."""
+        """Sums over subcarriers of omega_l^p times the Gram matrix, indexed as :meth:`_prepare_receive` says."""
         s = self.scenario
         n, k, n_subcarriers, m_t = s.n_nodes, s.n_targets, s.n_subcarriers, s.n_tx
         stacked = np.asarray(covariances, dtype=complex).reshape(n_subcarriers, n, m_t, n * m_t)
         left = self._transmit @ stacked.transpose(1, 2, 0, 3).reshape(n, m_t, n_subcarriers * n * m_t)
         left = left.reshape(n * 2 * k * n_subcarriers, n, m_t).transpose(1, 0, 2)
-        grams = (left @ self._transmit.conj().swapaxes(1, 2)).conj().reshape(n, n, k, 2, n_subcarriers, k, 2)
-        # (m', m, k, a, l, k', a') -> (l, m, k, a, m', k', a')
-        grams = grams.transpose(4, 1, 2, 3, 0, 5, 6) * self._gram_phases
-        moments: ComplexArray = self._subcarrier_weights @ np.ascontiguousarray(
-            grams.transpose(2, 5, 0, 1, 3, 4, 6)
-        ).reshape(k, k, n_subcarriers, 4 * n * n)
+        grams = (left @ self._transmit.conj().swapaxes(1, 2)).reshape(n, n, k, 2, n_subcarriers, k, 2)
+        # (m', m, k, a, l, k', a') -> (k, k', l, a, a', m, m')
+        grams = grams.transpose(2, 5, 4, 3, 6, 1, 0).conj() * self._gram_phases
+        moments: ComplexArray = self._subcarrier_weights @ grams.reshape(k, k, n_subcarriers, 4 * n * n)
         return moments
 
 
