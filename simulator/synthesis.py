@@ -81,7 +81,7 @@ def synthesize(
     X, batch = check_symbols(scenario, X)
     n_nodes, n_tx, n_subcarriers, n_symbols = X.shape[len(batch) :]
     real = X.real.dtype
-    turns = phase_turns(phases, batch, n_nodes)
+    turns = phase_turns(phases, batch, n_nodes, X.dtype)
     shape = (*batch, n_nodes, scenario.n_rx, n_subcarriers, n_symbols)
     Y, noise_scale = draw_unit_noise(shape, X.dtype, rng, scenario.noise_sense_per_subcarrier, out)
 
@@ -95,7 +95,7 @@ def synthesize(
         factors.steer_rx,
         factors.one_way_delay,
         factors.amplitudes,
-        turns.astype(X.dtype),
+        turns,
         real.type(noise_scale),
         rng is not None,
         n_symbols,
@@ -128,15 +128,16 @@ def check_symbols(scenario: Scenario, X: AnyComplexArray) -> tuple[AnyComplexArr
     return np.ascontiguousarray(X), X.shape[:-4]
 
 
-def phase_turns(phases: ArrayLike | None, batch: tuple[int, ...], n_nodes: int) -> NDArray[np.complex128]:
-    """(trials, N) factors e^{j phi_n}, one row for each entry of the leading axes."""
+def phase_turns(
+    phases: ArrayLike | None, batch: tuple[int, ...], n_nodes: int, dtype: DTypeLike = np.complex128
+) -> AnyComplexArray:
+    """(trials, N) C-contiguous factors e^{j phi_n}, one row for each entry of the leading axes."""
     turns = np.ones(n_nodes) if phases is None else np.exp(1j * np.asarray(phases, dtype=float))
     if turns.shape not in ((n_nodes,), (*batch, n_nodes)):
         raise ValueError(
             f"phases: has shape {turns.shape}, must have shape ({n_nodes},) or {(*batch, n_nodes)} (..., N)"
         )
-    rows: NDArray[np.complex128] = np.broadcast_to(turns, (*batch, n_nodes)).reshape(-1, n_nodes)
-    return rows
+    return np.array(np.broadcast_to(turns, (*batch, n_nodes)).reshape(-1, n_nodes), dtype=dtype, order="C")
 
 
 def draw_unit_noise(

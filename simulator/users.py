@@ -39,7 +39,7 @@ def receive_users(
     X, batch = check_symbols(scenario, X)
     n_symbols = X.shape[-1]
     real = X.real.dtype
-    turns = phase_turns(phases, batch, scenario.n_nodes)
+    turns = phase_turns(phases, batch, scenario.n_nodes, X.dtype)
     channels = scenario.channels.conj().transpose(1, 2, 0, 3)
     y, noise_scale = draw_unit_noise(
         (*batch, scenario.n_users, scenario.n_subcarriers, n_symbols), X.dtype, rng, scenario.noise_comm_per_subcarrier
@@ -48,7 +48,7 @@ def receive_users(
     _add_links(
         X.reshape(n_trials, *X.shape[len(batch) :]).view(real),
         np.ascontiguousarray(channels).astype(X.dtype),
-        turns.astype(X.dtype),
+        turns,
         real.type(noise_scale),
         rng is not None,
         y.reshape(n_trials, *y.shape[len(batch) :]).view(real),
