@@ -29,7 +29,13 @@ RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "clarabel": {"accept_unknown": True},
+    "clarabel": {
+        "accept_unknown": True,
+        "direct_solve_method": "qdldl",
+        "tol_gap_abs": 1e-10,
+        "tol_gap_rel": 1e-10,
+        "tol_feas": 1e-10,
+    },
     "scs": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 20_000},
     "mosek": {},
 }
@@ -84,122 +90,191 @@ def from_embedding(price: RealArray) -> ComplexArray:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where each Hermitian block sits in the vector of variables.
+    """The Hermitian blocks that signals are made of, in the order of the vector of parts, and those that F depends on.
 
     Attributes
     ----------
-    size : side of the blocks that the Fisher information depends on: D for joint signals, M_t otherwise.
-    total : (node, subcarrier) of those blocks; node is -1 for joint, subcarrier is -1 for averaged beamforming.
-    comm : (node, user, subcarrier) of the data blocks.
-    radar : nodes with a radar block common to their subcarriers.
+    n_tx : side M_t of the radar and data blocks.
+    size : side of the total blocks: D for joint signals, M_t otherwise.
+    radar : (node, subcarriers) of each radar block, the same covariance on all of these subcarriers.
+    comm : (node, user, subcarrier) of each data block.
+    total : (nodes, subcarriers) of each total block, a mean over the subcarriers where they are several.
     """
 
-    size: int
     n_tx: int
-    total: list[tuple[int, int]]
+    size: int
+    radar: list[tuple[int, NDArray[np.intp]]]
     comm: list[tuple[int, int, int]]
-    radar: list[int]
+    total: list[tuple[list[int], NDArray[np.intp]]]
+
+    def radar_at(self, index: int) -> slice:
+        """Coordinates of a radar block in the vector of parts."""
+        return slice(index * self.n_tx**2, (index + 1) * self.n_tx**2)
+
+    def comm_at(self, index: int) -> slice:
+        """Coordinates of a data block in the vector of parts."""
+        return self.radar_at(len(self.radar) + index)
+
+    @property
+    def n_parts(self) -> int:
+        """Length of the vector of parts."""
+        return self.comm_at(len(self.comm)).start
 
     @property
     def n_total(self) -> int:
-        return len(self.total) * self.size**2
-
-    @property
-    def n_comm(self) -> int:
-        return len(self.comm) * self.n_tx**2
-
-    @property
-    def n_variables(self) -> int:
-        return self.n_total + self.n_comm + len(self.radar) * self.n_tx**2
+        """Length of the vector of all total blocks."""
+        return self.total_at(len(self.total)).start
 
     def total_at(self, index: int) -> slice:
+        """Coordinates of a total block in the vector of all total blocks."""
         return slice(index * self.size**2, (index + 1) * self.size**2)
 
-    def comm_at(self, index: int) -> slice:
-        start = self.n_total + index * self.n_tx**2
-        return slice(start, start + self.n_tx**2)
-
-    def radar_at(self, index: int) -> slice:
-        start = self.n_total + self.n_comm + index * self.n_tx**2
-        return slice(start, start + self.n_tx**2)
+    def node_coordinates(self, node: int) -> NDArray[np.intp]:
+        """Coordinates of the diagonal block of a node among those of a joint total block."""
+        place = np.zeros((self.size, self.size), dtype=np.intp)
+        rows, columns = np.triu_indices(self.size, 1)
+        place[rows, columns] = self.size + np.arange(len(rows))
+        first = node * self.n_tx
+        rows, columns = np.triu_indices(self.n_tx, 1)
+        real = place[first + rows, first + columns]
+        n_upper = self.size * (self.size - 1) // 2
+        return np.concatenate([first + np.arange(self.n_tx), real, real + n_upper])
 
 
 def _layout(problem: RelaxedProblem) -> _Layout:
     s = problem.scenario
     serving = [(int(n), int(m)) for m, n in zip(*np.nonzero(problem.serves.T), strict=True)]
     comm = [(n, u, m) for n, m in serving for u in range(problem.n_constrained_users)]
-    nodes = list(range(s.n_nodes))
+    single = [(n, np.array([m])) for n, m in serving]
+    common = [(n, np.flatnonzero(s.subcarrier_node == n)) for n in range(s.n_nodes)]
+    all_nodes = list(range(s.n_nodes))
     match problem.signal:
         case "joint":
-            return _Layout(s.n_nodes * s.n_tx, s.n_tx, [(-1, m) for m in range(s.n_subcarriers)], comm, [])
+            total = [(all_nodes, np.array([m])) for m in range(s.n_subcarriers)]
+            return _Layout(s.n_tx, s.n_nodes * s.n_tx, single, comm, total)
         case "block-diagonal" | "interleaved":
-            return _Layout(s.n_tx, s.n_tx, serving, comm, [])
+            return _Layout(s.n_tx, s.n_tx, single, comm, [([n], m) for n, m in single])
         case "beamforming":
-            return _Layout(s.n_tx, s.n_tx, serving, comm, nodes)
+            return _Layout(s.n_tx, s.n_tx, common, comm, [([n], m) for n, m in single])
         case "beamforming-averaged":
-            return _Layout(s.n_tx, s.n_tx, [(n, -1) for n in nodes], comm, nodes)
+            return _Layout(s.n_tx, s.n_tx, common, comm, [([n], m) for n, m in common])
 
 
-def _fisher_map(problem: RelaxedProblem, layout: _Layout, operator: FisherOperator) -> tuple[RealArray, RealArray]:
-    """Lower triangle of F by the coordinates of the blocks it depends on, and F at R = I for every served block.
+def _sums(layout: _Layout) -> tuple[csr_array, NDArray[np.intp]]:
+    """Map from the parts to the diagonal blocks of the totals, radar plus (mean) data, and their places in the totals."""
+    from scipy.sparse import csr_array
 
-    Averaged beamforming: the block is the mean covariance of the node, sent on each of its subcarriers.
+    size = layout.n_tx**2
+    places: list[NDArray[np.intp]] = []
+    columns: list[int] = []
+    rows: list[int] = []
+    weights: list[float] = []
+    for index, (nodes, subcarriers) in enumerate(layout.total):
+        for node in nodes:
+            parts = [
+                (layout.radar_at(i).start, 1.0)
+                for i, (n, m) in enumerate(layout.radar)
+                if n == node and subcarriers[0] in m
+            ]
+            data = [
+                layout.comm_at(i).start for i, (n, _, m) in enumerate(layout.comm) if n == node and m in subcarriers
+            ]
+            for start, weight in (*parts, *((start, 1 / len(subcarriers)) for start in data)):
+                rows.append(len(places) * size)
+                columns.append(start)
+                weights.append(weight)
+            inside = np.arange(size) if len(nodes) == 1 else layout.node_coordinates(node)
+            places.append(layout.total_at(index).start + inside)
+    offsets = np.arange(size)
+    entries = (np.repeat(weights, size), tuple((np.array(at)[:, None] + offsets).ravel() for at in (rows, columns)))
+    return csr_array(entries, shape=(len(places) * size, layout.n_parts)), np.concatenate(places)
+
+
+def _damping(problem: RelaxedProblem, layout: _Layout) -> ComplexArray:
+    """(parts, M_t, M_t) Hermitian D with part = D part~ D: 1 / sqrt(Gamma) towards the users that the part disturbs.
+
+    Signals keep less than about 1 / Gamma of their power in these directions. Damped, the parts have entries of order 1
+    and the SINR constraints coefficients of order 1, without which a conic solver loses the digits that matter.
     """
     s = problem.scenario
+    keep = max(1.0, problem.sinr) ** -0.5
+    users = range(problem.n_constrained_users)
+    disturbed = [(n, m, list(users)) for n, m in layout.radar]
+    disturbed += [(n, np.array([m]), [i for i in users if i != u]) for n, u, m in layout.comm]
+    result = np.empty((len(disturbed), s.n_tx, s.n_tx), dtype=complex)
+    for index, (node, subcarriers, victims) in enumerate(disturbed):
+        result[index] = np.eye(s.n_tx)
+        channels = s.channels[node][np.ix_(victims, subcarriers)].reshape(-1, s.n_tx).T
+        if keep < 1 and 0 < channels.shape[1] < s.n_tx:
+            basis, _ = np.linalg.qr(channels)
+            result[index] -= (1 - keep) * basis @ basis.conj().T
+    return result
+
+
+def _congruence(damping: ComplexArray) -> csr_array:
+    """Map from the coordinates of all damped parts to those of the parts."""
+    from scipy.sparse import block_diag
+
+    basis = hermitian_basis(damping.shape[-1])
+    size = damping.shape[-1]
+    rows, columns = np.triu_indices(size, 1)
+    blocks = []
+    for matrix in damping:
+        images = matrix @ basis @ matrix
+        above = images[:, rows, columns]
+        diagonal = np.real(np.einsum("kii->ki", images))
+        blocks.append(np.concatenate([diagonal, above.real, above.imag], axis=1).T)
+    return block_diag(blocks, format="csr")
+
+
+@dataclass(frozen=True)
+class _FisherMaps:
+    """Information gathered by each receive node as a linear map of the blocks it depends on.
+
+    Attributes
+    ----------
+    shape : indices of the S geometry parameters: positions and, in the nuisance modes, the nuisance parameters.
+    amplitudes : (N, 2NK) indices of the amplitudes of each receive node.
+    maps : (N, rows, coordinates) lower triangle of each node's information on its own S + 2NK parameters, geometry first.
+    uniform : (P, P) F at R = I for every served block.
+    """
+
+    shape: NDArray[np.intp]
+    amplitudes: NDArray[np.intp]
+    maps: RealArray
+    uniform: RealArray
+
+    def own(self, node: int) -> NDArray[np.intp]:
+        """Parameters that receive node ``node`` tells something about."""
+        return np.concatenate([self.shape, self.amplitudes[node]])
+
+
+def _fisher_maps(problem: RelaxedProblem, layout: _Layout, operator: FisherOperator) -> _FisherMaps:
+    """Maps of the information; averaged beamforming sends a node's block on each of its subcarriers."""
+    s = problem.scenario
+    n_positions, n_amplitudes = 2 * s.n_targets, s.n_nodes**2 * s.n_targets
+    shape = np.r_[:n_positions, n_positions + 2 * n_amplitudes : operator.n_parameters]
+    real = n_positions + np.arange(n_amplitudes).reshape(s.n_nodes, -1)
+    amplitudes = np.concatenate([real, real + n_amplitudes], axis=1)
     derivatives = operator.derivatives()
-    n_parameters = operator.n_parameters
-    rows, columns = np.tril_indices(n_parameters)
-    maps = np.empty((len(rows), layout.n_total))
-
-    def contributions(node: int, subcarrier: int) -> RealArray:
-        own = slice(None) if node < 0 else slice(node * s.n_tx, (node + 1) * s.n_tx)
-        factors = derivatives[:, :, subcarrier, :, own].reshape(n_parameters, -1, layout.size)
-        flat = factors.transpose(1, 0, 2).reshape(factors.shape[1], -1)
-        products = (flat.conj().T @ flat).reshape(n_parameters, layout.size, n_parameters, layout.size)
-        # tr(G_p^H G_q R): rows of G_p^H G_q belong to p.
-        return operator.scale * hermitian_coordinates(products[rows, :, columns, :])
-
-    for index, (node, subcarrier) in enumerate(layout.total):
-        if subcarrier >= 0:
-            maps[:, layout.total_at(index)] = contributions(node, subcarrier)
-        else:
-            own = np.flatnonzero(s.subcarrier_node == node)
-            maps[:, layout.total_at(index)] = sum(contributions(node, int(m)) for m in own)
-    unit = np.tile(np.concatenate([np.ones(layout.size), np.zeros(layout.size**2 - layout.size)]), len(layout.total))
-    uniform = np.empty((n_parameters, n_parameters))
-    uniform[rows, columns] = uniform[columns, rows] = maps @ unit
-    return maps, uniform
-
-
-def _sum_of_comm(layout: _Layout, node: int, subcarriers: NDArray[np.intp], share: float) -> csr_array:
-    """Map from the variables to share * sum of the data blocks of one node on some subcarriers, all users."""
-    from scipy.sparse import csr_array
-
-    size = layout.n_tx**2
-    blocks = [i for i, (n, _, m) in enumerate(layout.comm) if n == node and m in subcarriers]
-    columns = np.concatenate([np.arange(size) + layout.comm_at(i).start for i in blocks] or [np.empty(0, dtype=int)])
-    rows = np.tile(np.arange(size), len(blocks))
-    return csr_array((np.full(len(rows), share), (rows, columns)), shape=(size, layout.n_variables))
-
-
-def _node_block(layout: _Layout, index: int, node: int) -> csr_array:
-    """Map from the variables to the coordinates of the diagonal block of a node in a total block."""
-    from scipy.sparse import csr_array
-
-    if layout.size == layout.n_tx:
-        coordinates = np.arange(layout.size**2)
-    else:
-        basis = hermitian_basis(layout.size)
-        own = slice(node * layout.n_tx, (node + 1) * layout.n_tx)
-        inside = basis[:, own, own].reshape(len(basis), -1)
-        coordinates = np.flatnonzero(np.any(inside, axis=1))
-        order = np.argmax(
-            np.abs(hermitian_basis(layout.n_tx).reshape(layout.n_tx**2, -1).conj() @ inside[coordinates].T), axis=1
-        )
-        coordinates = coordinates[order]
-    columns = coordinates + layout.total_at(index).start
-    size = layout.n_tx**2
-    return csr_array((np.ones(size), (np.arange(size), columns)), shape=(size, layout.n_variables))
+    rows, columns = np.tril_indices(len(shape) + amplitudes.shape[1])
+    maps = np.zeros((s.n_nodes, len(rows), layout.n_total))
+    result = _FisherMaps(shape, amplitudes, maps, np.zeros((operator.n_parameters, operator.n_parameters)))
+    unit = np.tile(np.arange(layout.size**2) < layout.size, len(layout.total)).astype(float)
+    for receiver in range(s.n_nodes):
+        own = result.own(receiver)
+        for index, (nodes, subcarriers) in enumerate(layout.total):
+            antennas = slice(nodes[0] * s.n_tx, (nodes[-1] + 1) * s.n_tx)
+            factors = derivatives[own, receiver][:, subcarriers, :, antennas].reshape(len(own), -1, layout.size)
+            flat = factors.transpose(1, 0, 2).reshape(factors.shape[1], -1)
+            products = (flat.conj().T @ flat).reshape(len(own), layout.size, len(own), layout.size)
+            maps[receiver, :, layout.total_at(index)] = operator.scale * hermitian_coordinates(
+                products[rows, :, columns]
+            )
+        block = np.zeros((len(own), len(own)))
+        block[rows, columns] = block[columns, rows] = maps[receiver] @ unit
+        result.uniform[np.ix_(own, own)] += block
+    return result
 
 
 def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> RelaxedSolution:
@@ -222,50 +297,57 @@ def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> Re
     s = problem.scenario
     operator = FisherOperator(s, problem.mode)
     layout = _layout(problem)
-    n_parameters, n_positions = operator.n_parameters, 2 * s.n_targets
+    n_positions = 2 * s.n_targets
     unit_power = s.tx_power / s.n_subcarriers
 
-    maps, uniform = _fisher_map(problem, layout, operator)
-    uniform = uniform * unit_power
+    fisher = _fisher_maps(problem, layout, operator)
+    uniform = fisher.uniform * unit_power
     scale = 1 / np.sqrt(np.diag(uniform))
-    root_crb = scale[:n_positions] * np.sqrt(
-        np.diag(np.linalg.inv(uniform * scale[:, None] * scale[None, :]))[:n_positions]
-    )
+    correlations = np.linalg.inv(uniform * scale[:, None] * scale[None, :])
+    root_crb = scale[:n_positions] * np.sqrt(np.diag(correlations)[:n_positions])
     objective_scale = float(np.sum(root_crb**2))
-    rows, columns = np.tril_indices(n_parameters)
-    maps *= (unit_power * scale[rows] * scale[columns])[:, None]
 
-    x = cp.Variable(layout.n_variables)
-    side = n_parameters + n_positions
+    damping = _damping(problem, layout)
+    congruence = _congruence(damping)
+    damped, total = cp.Variable(layout.n_parts), cp.Variable(layout.n_total)
+    sums, places = _sums(layout)
+    keep = csr_array((np.ones(len(places)), (np.arange(len(places)), places)), shape=(len(places), layout.n_total))
+    n_shape = len(fisher.shape)
+    effective = _symmetric_placement(*np.tril_indices(n_shape), n_shape)
+    gains = [cp.Variable(effective.shape[1]) for _ in range(s.n_nodes)]
+    receiver_cones = []
+    for node in range(s.n_nodes):
+        own_scale = scale[fisher.own(node)]
+        rows, columns = np.tril_indices(len(own_scale))
+        weights = fisher.maps[node] * (unit_power * own_scale[rows] * own_scale[columns])[:, None]
+        weights[np.abs(weights) < 1e-14 * np.abs(weights).max()] = 0
+        side = len(own_scale)
+        information = _symmetric_placement(rows, columns, side) @ csr_array(weights)
+        gain = _symmetric_placement(*np.tril_indices(n_shape), side)
+        receiver_cones.append(cp.reshape(information @ total - gain @ gains[node], (side, side), order="C") >> 0)
+    side = n_shape + n_positions
     z_rows, z_columns = np.tril_indices(n_positions)
     z = cp.Variable(len(z_rows))
-    fisher = csr_array(np.where(np.abs(maps) > 1e-14 * np.abs(maps).max(), maps, 0))
-    place_fisher = _symmetric_placement(rows, columns, side)
-    place_bound = _symmetric_placement(z_rows + n_parameters, z_columns + n_parameters, side)
+    place_gain = _symmetric_placement(*np.tril_indices(n_shape), side)
+    place_bound = _symmetric_placement(z_rows + n_shape, z_columns + n_shape, side)
     corner = np.zeros((side, side))
     position = np.arange(n_positions)
-    corner[position, n_parameters + position] = corner[n_parameters + position, position] = (
-        scale[:n_positions] / root_crb
-    )
-    joint = cp.reshape(
-        (place_fisher @ fisher) @ x[: layout.n_total] + place_bound @ z + corner.ravel(), (side, side), order="C"
-    )
-    lmi = joint >> 0
+    corner[position, n_shape + position] = corner[n_shape + position, position] = scale[:n_positions] / root_crb
+    joint = place_gain @ sum(gains[1:], gains[0])
+    lmi = cp.reshape(joint + place_bound @ z + corner.ravel(), (side, side), order="C") >> 0
 
-    comm_cones = [_cone(cp, x[layout.comm_at(i)], layout.n_tx) for i in range(len(layout.comm))]
-    total_cones = [
-        _cone(cp, x[layout.total_at(i)], layout.size) for i in range(len(layout.total)) if layout.size > layout.n_tx
-    ]
-    radar_cones = [_cone(cp, x[layout.radar_at(i)], layout.n_tx) for i in range(len(layout.radar))]
-    split_cones, equalities = _splits(cp, problem, layout, x)
-
+    radar_cones = [_cone(cp, damped[layout.radar_at(i)], layout.n_tx) for i in range(len(layout.radar))]
+    comm_cones = [_cone(cp, damped[layout.comm_at(i)], layout.n_tx) for i in range(len(layout.comm))]
+    cones = [lmi, *receiver_cones, *radar_cones, *comm_cones]
+    if problem.signal == "joint":
+        cones += [_cone(cp, total[layout.total_at(i)], layout.size) for i in range(len(layout.total))]
     power_map = _power_map(problem, layout)
-    power = power_map @ x <= np.ones(power_map.shape[0])
-    constraints = [lmi, power, *comm_cones, *total_cones, *radar_cones, *split_cones.values(), *equalities]
+    power = power_map @ total <= np.ones(power_map.shape[0])
+    constraints = [*cones, power, keep @ total == (sums @ congruence) @ damped]
     sinr = None
     if layout.comm:
         sinr_map, sinr_scale = _sinr_map(problem, layout)
-        sinr = sinr_map @ x >= sinr_scale * s.noise_comm_per_subcarrier / unit_power
+        sinr = (sinr_map @ congruence) @ damped >= sinr_scale * s.noise_comm_per_subcarrier / unit_power
         constraints.append(sinr)
     weights = np.zeros(len(z_rows))
     weights[z_rows == z_columns] = root_crb**2 / objective_scale
@@ -274,23 +356,33 @@ def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> Re
     elapsed = time.perf_counter() - started
     solve_seconds = float(program.solver_stats.solve_time or 0.0)
 
-    coordinates = x.value * unit_power
-    covariances, comm = _unpack(problem, layout, coordinates)
-    dual = np.asarray(lmi.dual_value)
-    cross = dual[:n_parameters, n_parameters:]
+    covariances, comm = _unpack(problem, layout, congruence @ damped.value * unit_power, total.value * unit_power)
+    fisher_weights = np.zeros((operator.n_parameters, n_positions))
+    shape_weights = -np.asarray(lmi.dual_value)[:n_shape, n_shape:] / root_crb
+    fisher_weights[fisher.shape] = shape_weights
+    project = shape_weights @ np.linalg.inv(shape_weights.T @ shape_weights)
+    for node, cone in enumerate(receiver_cones):
+        fisher_weights[fisher.amplitudes[node]] = (
+            np.asarray(cone.dual_value)[n_shape:, :n_shape] @ project / objective_scale
+        )
+    fisher_weights *= objective_scale * scale[:, None]
     prices = np.zeros((s.n_users, s.n_subcarriers))
     if sinr is not None:
         prices = (np.asarray(sinr.dual_value) * sinr_scale).reshape(s.n_users, s.n_subcarriers)
-    split = np.zeros((s.n_nodes, s.n_subcarriers, s.n_tx, s.n_tx), dtype=complex)
-    for (node, subcarrier), constraint in split_cones.items():
-        split[node, subcarrier] = from_embedding(np.asarray(constraint.dual_value)) * objective_scale / unit_power
+    split = None
+    if problem.signal == "joint":
+        split = np.zeros((s.n_nodes, s.n_subcarriers, s.n_tx, s.n_tx), dtype=complex)
+        for index, (node, subcarriers) in enumerate(layout.radar):
+            undo = np.linalg.inv(damping[index])
+            price = from_embedding(np.asarray(radar_cones[index].dual_value))
+            split[node, subcarriers[0]] = undo @ price @ undo * objective_scale / unit_power
     return RelaxedSolution(
         covariances=covariances,
         comm_covariances=comm,
         power_price=np.asarray(power.dual_value) * objective_scale / s.tx_power,
         sinr_price=prices * objective_scale / unit_power,
-        fisher_weights=-objective_scale * scale[:, None] * cross / root_crb,
-        split_price=split if problem.signal == "joint" else None,
+        fisher_weights=fisher_weights,
+        split_price=split,
         status=status,
         iterations=int(program.solver_stats.num_iters or 0),
         solve_seconds=solve_seconds,
@@ -314,78 +406,52 @@ def _cone(cp: Any, coordinates: Any, size: int) -> Any:
     return cp.reshape(real_embedding(size) @ coordinates, (2 * size, 2 * size), order="C") >> 0
 
 
-def _splits(cp: Any, problem: RelaxedProblem, layout: _Layout, x: Any) -> tuple[dict[tuple[int, int], Any], list[Any]]:
-    """R_nn,l - sum_u R_c >= 0 per served block, or its equality form where the radar covariance is a variable."""
-    s = problem.scenario
-    cones: dict[tuple[int, int], Any] = {}
-    equalities = []
-    for index, (node, subcarrier) in enumerate(layout.total):
-        if layout.radar:
-            own = np.flatnonzero(s.subcarrier_node == node) if subcarrier < 0 else np.array([subcarrier])
-            comm = _sum_of_comm(layout, node, own, 1 / len(own))
-            equalities.append(x[layout.total_at(index)] == x[layout.radar_at(layout.radar.index(node))] + comm @ x)
-            continue
-        for n in range(s.n_nodes) if node < 0 else (node,):
-            rest = _node_block(layout, index, n) - _sum_of_comm(layout, n, np.array([subcarrier]), 1.0)
-            cones[n, subcarrier] = _cone(cp, rest @ x, layout.n_tx)
-    return cones, equalities
-
-
 def _power_map(problem: RelaxedProblem, layout: _Layout) -> csr_array:
-    """(D, variables) map to the power of each antenna as a share of P_T."""
+    """(D, total coordinates) map to the power of each antenna as a share of P_T."""
     from scipy.sparse import csr_array
 
     s = problem.scenario
-    rows, columns, weights = [], [], []
-    for index, (node, subcarrier) in enumerate(layout.total):
-        first = 0 if node < 0 else node * s.n_tx
-        repeats = 1 if subcarrier >= 0 else int(np.sum(s.subcarrier_node == node))
-        for i in range(layout.size):
-            rows.append(first + i)
-            columns.append(layout.total_at(index).start + i)
-            weights.append(repeats / s.n_subcarriers)
-    return csr_array((weights, (rows, columns)), shape=(s.n_nodes * s.n_tx, layout.n_variables))
+    starts = np.array([layout.total_at(i).start for i in range(len(layout.total))])
+    antennas = np.array([nodes[0] * s.n_tx for nodes, _ in layout.total])[:, None] + np.arange(layout.size)
+    columns = starts[:, None] + np.arange(layout.size)
+    shares = np.array([len(subcarriers) / s.n_subcarriers for _, subcarriers in layout.total])
+    weights = np.broadcast_to(shares[:, None], columns.shape)
+    shape = (s.n_nodes * s.n_tx, layout.n_total)
+    return csr_array((weights.ravel(), (antennas.ravel(), columns.ravel())), shape=shape)
 
 
 def _sinr_map(problem: RelaxedProblem, layout: _Layout) -> tuple[csr_array, RealArray]:
-    """(U L, variables) map to the left sides of the SINR constraints, scaled, and their scales.
+    """(U L, parts) map to the left sides of the SINR constraints, scaled, and their scales.
 
-    The scale Gamma / (1 + Gamma) / (mean channel gain) keeps the coefficients near 1 at any threshold and channel gain.
+    The left side is sum_n h^H R_c h / Gamma minus the interference of radar and of the other users' data, so nothing
+    cancels; the scale Gamma / (channel gain) gives the useful power a coefficient of 1 at any threshold and gain.
     """
-    from scipy.sparse import lil_array
+    from scipy.sparse import csr_array
 
     s = problem.scenario
-    serves = problem.serves
-    gain = np.sum(np.abs(s.channels) ** 2 * serves[:, None, :, None], axis=(0, 3))
-    scale = problem.sinr / (1 + problem.sinr) / gain
+    gain = np.sum(np.abs(s.channels) ** 2 * problem.serves[:, None, :, None], axis=(0, 3))
+    scale = problem.sinr / gain
     outer = s.channels[..., :, None] * s.channels[..., None, :].conj()
     toward = hermitian_coordinates(outer) * scale[None, :, :, None]
-    result = lil_array((s.n_users * s.n_subcarriers, layout.n_variables))
+    rows: list[int] = []
+    starts: list[int] = []
+    weights: list[RealArray] = []
 
-    def add(user: int, subcarrier: int, at: slice, weights: RealArray) -> None:
-        row = user * s.n_subcarriers + subcarrier
-        result[[row], at] = result[[row], at].toarray() + weights
+    def add(user: int, subcarrier: int, at: slice, values: RealArray) -> None:
+        rows.append(user * s.n_subcarriers + subcarrier)
+        starts.append(at.start)
+        weights.append(values)
 
-    for index, (n, i, m) in enumerate(layout.comm):
-        add(i, m, layout.comm_at(index), (1 + 1 / problem.sinr) * toward[n, i, m])
-        if layout.radar:
-            for u in range(s.n_users):
-                add(u, m, layout.comm_at(index), -toward[n, u, m])
     for u in range(s.n_users):
-        if layout.radar:
-            for m, n in enumerate(s.subcarrier_node):
-                add(u, m, layout.radar_at(layout.radar.index(int(n))), -toward[n, u, m])
-        else:
-            for index, (node, m) in enumerate(layout.total):
-                if node >= 0:
-                    add(u, m, layout.total_at(index), -toward[node, u, m])
-                    continue
-                spread = np.zeros((layout.size, layout.size), dtype=complex)
-                for n in range(s.n_nodes):
-                    own = slice(n * s.n_tx, (n + 1) * s.n_tx)
-                    spread[own, own] = scale[u, m] * outer[n, u, m]
-                add(u, m, layout.total_at(index), -hermitian_coordinates(spread))
-    return result.tocsr(), scale.ravel()
+        for index, (n, i, m) in enumerate(layout.comm):
+            add(u, m, layout.comm_at(index), toward[n, u, m] * (1 / problem.sinr if i == u else -1.0))
+        for index, (n, subcarriers) in enumerate(layout.radar):
+            for m in subcarriers:
+                add(u, int(m), layout.radar_at(index), -toward[n, u, m])
+    values = np.stack(weights)
+    columns = np.array(starts)[:, None] + np.arange(values.shape[1])
+    entries = (values.ravel(), (np.repeat(rows, values.shape[1]), columns.ravel()))
+    return csr_array(entries, shape=(s.n_users * s.n_subcarriers, layout.n_parts)), scale.ravel()
 
 
 def _run(cp: Any, program: Any, solver: str, options: dict[str, Any]) -> str:
@@ -402,23 +468,23 @@ def _run(cp: Any, program: Any, solver: str, options: dict[str, Any]) -> str:
     return str(program.status)
 
 
-def _unpack(problem: RelaxedProblem, layout: _Layout, coordinates: RealArray) -> tuple[ComplexArray, ComplexArray]:
-    """Covariances (L, D, D) and data covariances (N, U, L, M_t, M_t) of a vector of variables."""
+def _unpack(
+    problem: RelaxedProblem, layout: _Layout, parts: RealArray, total: RealArray
+) -> tuple[ComplexArray, ComplexArray]:
+    """Covariances (L, D, D) and data covariances (N, U, L, M_t, M_t) from the coordinates of parts and totals."""
     s = problem.scenario
     comm = np.zeros((s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx, s.n_tx), dtype=complex)
-    small, large = hermitian_basis(s.n_tx), hermitian_basis(layout.size)
+    basis = hermitian_basis(s.n_tx)
     for index, (n, u, m) in enumerate(layout.comm):
-        comm[n, u, m] = np.tensordot(coordinates[layout.comm_at(index)], small, 1)
-    covariances = np.zeros((s.n_subcarriers, s.n_nodes, s.n_tx, s.n_nodes, s.n_tx), dtype=complex)
-    if layout.radar:
-        radar = {n: np.tensordot(coordinates[layout.radar_at(i)], small, 1) for i, n in enumerate(layout.radar)}
-        for m, n in enumerate(s.subcarrier_node):
-            covariances[m, n, :, n, :] = radar[int(n)] + comm[n, :, m].sum(axis=0)
-    else:
-        for index, (n, m) in enumerate(layout.total):
-            block = np.tensordot(coordinates[layout.total_at(index)], large, 1)
-            if n < 0:
-                covariances[m] = block.reshape(s.n_nodes, s.n_tx, s.n_nodes, s.n_tx)
-            else:
-                covariances[m, n, :, n, :] = block
-    return covariances.reshape(s.n_subcarriers, s.n_nodes * s.n_tx, -1), comm
+        comm[n, u, m] = np.tensordot(parts[layout.comm_at(index)], basis, 1)
+    if problem.signal == "joint":
+        blocks = total.reshape(s.n_subcarriers, layout.size**2)
+        covariances: ComplexArray = np.tensordot(blocks, hermitian_basis(layout.size), 1)
+        return covariances, comm
+    covariances = np.zeros((s.n_subcarriers, s.n_nodes * s.n_tx, s.n_nodes * s.n_tx), dtype=complex)
+    data = comm.sum(axis=1)
+    for index, (n, subcarriers) in enumerate(layout.radar):
+        own = slice(n * s.n_tx, (n + 1) * s.n_tx)
+        radar = np.tensordot(parts[layout.radar_at(index)], basis, 1)
+        covariances[subcarriers, own, own] = radar + data[n, subcarriers]
+    return covariances, comm
