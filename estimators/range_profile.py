@@ -1,0 +1,443 @@
+"""Range profile of one transmitter seen from one direction: what a receiver makes of it, and its sidelobes.
+
+After receive beamforming, the echo of node m from direction theta is s_l[t] = a_t(theta)^T x_{m,l}[t] on subcarrier l,
+turned by exp(-j 2 pi l (B/L) tau). A receive filter turns it into one number per subcarrier, the profile is their
+Fourier transform over the path length c tau. It repeats with the period c L / (g B), where g is the spacing of the
+subcarriers that the node transmits on (g = N for the interleaved comb of Eq. 30).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from disac.simulator.geometry import SPEED_OF_LIGHT
+from disac.simulator.scenario import Scenario
+from disac.simulator.steering import steering_vector
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+Window: TypeAlias = "str | tuple[str | float, ...]"
+
+FILTERS = ("matched", "reciprocal", "least-squares")
+"""matched: sum_t y s*. reciprocal (zero forcing): mean_t y / s. least-squares: sum_t y s* / sum_t |s|^2."""
+
+SILENT = 1e-12
+"""Share of a node's strongest subcarrier below which a subcarrier counts as not transmitted on."""
+
+_GRID = 64
+"""Points per tone of the grid that brackets extrema before they are refined; a profile has at most two per tone."""
+
+
+@dataclass(frozen=True)
+class EchoSpectrum:
+    """Energies of a node's echo s_l[t] from one direction.
+
+    Attributes
+    ----------
+    energy : (L,) sum over the symbols of abs(s)^2.
+    inverse_energy : (L,) sum over the symbols of 1 / abs(s)^2, zero on subcarriers that the node does not use; None for
+        an expected spectrum, which does not tell it.
+    allocated : (L,) whether the node transmits on the subcarrier, in any direction.
+    n_symbols : number T of OFDM symbols.
+    bandwidth_hz : bandwidth B [Hz].
+    """
+
+    energy: RealArray
+    inverse_energy: RealArray | None
+    allocated: NDArray[np.bool_]
+    n_symbols: int
+    bandwidth_hz: float
+
+    @property
+    def tones(self) -> NDArray[np.intp]:
+        """Indices of the allocated subcarriers."""
+        return np.flatnonzero(self.allocated)
+
+    @property
+    def spacing(self) -> int:
+        """Largest g such that all allocated subcarriers lie on a comb of spacing g."""
+        return int(np.gcd.reduce(np.diff(self.tones)))
+
+    @property
+    def period_m(self) -> float:
+        """Period c L / (g B) of the profile [m of path]."""
+        return SPEED_OF_LIGHT * len(self.energy) / (self.spacing * self.bandwidth_hz)
+
+
+def expected_spectrum(
+    scenario: Scenario, covariances: NDArray[np.complexfloating], node: int, angle: float
+) -> EchoSpectrum:
+    """Spectrum T a_t^T R_{mm,l} a_t^* of a design, with T = ``scenario.n_symbols``.
+
+    Parameters
+    ----------
+    covariances : (L, N M_t, N M_t) transmit covariances of the stacked nodes.
+    node : transmitting node m.
+    angle : direction off the node's broadside [rad].
+
+    Raises
+    ------
+    ValueError : a shape does not go with the scenario, or the node transmits on fewer than two subcarriers.
+    """
+    s = scenario
+    size = s.n_nodes * s.n_tx
+    covariances = np.asarray(covariances)
+    if covariances.shape != (s.n_subcarriers, size, size):
+        raise ValueError(
+            f"covariances: has shape {covariances.shape}, "
+            f"must have shape {(s.n_subcarriers, size, size)} (L, N M_t, N M_t)"
+        )
+    _check_node(node, s.n_nodes)
+    own = slice(node * s.n_tx, (node + 1) * s.n_tx)
+    block = covariances[:, own, own]
+    steering = steering_vector(angle, s.n_tx)
+    energy = s.n_symbols * np.einsum("i,lij,j->l", steering, block, steering.conj()).real
+    allocated = _allocated(np.einsum("lii->l", block).real, node)
+    return EchoSpectrum(np.maximum(energy, 0.0), None, allocated, s.n_symbols, s.bandwidth_hz)
+
+
+def realized_spectrum(scenario: Scenario, X: NDArray[np.complexfloating], node: int, angle: float) -> EchoSpectrum:
+    """Spectrum of transmitted symbols X (N, M_t, L, T); parameters and errors as in :func:`expected_spectrum`."""
+    echo, allocated = _echo(scenario, X, node, angle)
+    power = np.abs(echo) ** 2
+    inverse = np.zeros(len(power))
+    with np.errstate(divide="ignore"):
+        inverse[allocated] = (1 / power[allocated]).sum(axis=1)
+    return EchoSpectrum(power.sum(axis=1), inverse, allocated, power.shape[1], scenario.bandwidth_hz)
+
+
+@dataclass(frozen=True)
+class RangeProfile:
+    """Profile p(r) = sum_i taps[i] exp(+j 2 pi i r / period) over the path length r.
+
+    Attributes
+    ----------
+    taps : (n,) output of filter and window on the comb from the first to the last allocated subcarrier, zero between
+        allocated ones.
+    period_m : period c L / (g B) of the profile [m of path].
+    oversampling : samples of :attr:`path_m` per tap.
+    noise_loss : peak signal-to-noise ratio of the unwindowed matched filter over that of this filter, at least 1.
+    receive_filter : one of ``FILTERS``.
+    window : name of the window over the taps.
+    """
+
+    taps: ComplexArray
+    period_m: float
+    oversampling: int
+    noise_loss: float
+    receive_filter: str
+    window: Window
+
+    @property
+    def path_m(self) -> RealArray:
+        """Sampled path lengths, one period around zero [m]."""
+        size = self.oversampling * len(self.taps)
+        samples: RealArray = np.multiply(np.arange(size) - size // 2, self.period_m / size, dtype=float)
+        return samples
+
+    @cached_property
+    def power(self) -> RealArray:
+        """Power at :attr:`path_m` relative to the (interpolated) peak."""
+        profile = self._transform(self.oversampling * len(self.taps))
+        return np.fft.fftshift(np.abs(profile) ** 2) / abs(self.at(self.peak_m)) ** 2
+
+    @cached_property
+    def peak_m(self) -> float:
+        """Path length of the highest peak [m], exact whatever the oversampling; of equal peaks the one nearest zero."""
+        grid = np.abs(self._transform(_GRID * len(self.taps))) ** 2
+        size = len(grid)
+        phases = (np.arange(size) + size // 2) % size - size // 2
+        ties = np.flatnonzero(grid >= grid.max() * (1 - 1e-12))
+        start = phases[ties[np.argmin(np.abs(phases[ties]))]] * 2 * np.pi / size
+        phase = self._stationary(np.array([start]), 2 * np.pi / size)[0]
+        return float(phase * self.period_m / (2 * np.pi))
+
+    def at(self, path_m: ArrayLike) -> ComplexArray:
+        """Profile at any path lengths [m]."""
+        phase = np.asarray(path_m, dtype=float) * (2 * np.pi / self.period_m)
+        return self._derivatives(phase)[0]
+
+    def sidelobes(self) -> Sidelobes:
+        """Main lobe and sidelobes: extrema and integrals of the continuous profile, whatever the oversampling."""
+        size = _GRID * len(self.taps)
+        step = 2 * np.pi / size
+        peak = self.peak_m * 2 * np.pi / self.period_m
+        phases = np.add(peak, step * np.arange(size + 1), dtype=float)
+        power = np.abs(np.fft.ifft(self.taps * np.exp(1j * peak * np.arange(len(self.taps))), size) * size) ** 2
+        power = np.append(power, power[0])
+        top = power[0]
+        rise = np.diff(power) > 0
+        right = int(np.argmax(rise)) if rise.any() else size // 2
+        left = size - int(np.argmax(~rise[::-1])) if not rise.all() else size // 2
+        low, high = self._stationary(phases[[left, right]], step) - peak
+        low -= 2 * np.pi
+
+        inner = np.arange(right + 1, left)
+        maxima = inner[(power[inner] >= power[inner - 1]) & (power[inner] > power[inner + 1])]
+        level, where = 0.0, np.nan
+        if len(maxima):
+            maxima = maxima[power[maxima] >= 0.9 * power[maxima].max()]
+            at = self._stationary(phases[maxima], step)
+            values = np.abs(self._derivatives(at)[0]) ** 2
+            best = int(np.argmax(values))
+            level = float(values[best] / top)
+            where = float((at[best] - peak + np.pi) % (2 * np.pi) - np.pi)
+        total = 2 * np.pi * float(np.vdot(self.taps, self.taps).real)
+        inside = min(self._energy(peak + low, peak + high), total)
+        metres = self.period_m / (2 * np.pi)
+        return Sidelobes(
+            pslr=level,
+            islr=(total - inside) / inside,
+            width_m=self._half_power_width(phases, power) * metres,
+            noise_loss=self.noise_loss,
+            mainlobe_m=(float(low) * metres, float(high) * metres),
+            highest_m=where * metres,
+            period_m=self.period_m,
+            receive_filter=self.receive_filter,
+            window=self.window,
+        )
+
+    def _transform(self, size: int) -> ComplexArray:
+        profile: ComplexArray = np.fft.ifft(self.taps, size) * size
+        return profile
+
+    def _derivatives(self, phase: RealArray) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
+        """Profile and its first two derivatives by the phase 2 pi r / period."""
+        index = np.arange(len(self.taps))
+        waves = np.exp(1j * np.multiply.outer(phase, index))
+        return waves @ self.taps, waves @ (1j * index * self.taps), waves @ (-(index**2) * self.taps)
+
+    def _stationary(self, phase: RealArray, reach: float) -> RealArray:
+        """Stationary points of the power within ``reach`` of the given phases, by Newton's method."""
+        start = phase
+        for _ in range(12):
+            value, slope, bend = self._derivatives(phase)
+            first = (value.conj() * slope).real
+            second = np.abs(slope) ** 2 + (value.conj() * bend).real
+            step = np.divide(first, second, out=np.zeros_like(first), where=second != 0)
+            phase = np.clip(phase - step, start - reach, start + reach)
+        return phase
+
+    def _half_power_width(self, phases: RealArray, power: RealArray) -> float:
+        """Distance of the half-power points nearest to the peak on both sides [rad]; a period when there are none."""
+        from scipy.optimize import brentq
+
+        def excess(phase: float) -> float:
+            return float(np.abs(self._derivatives(np.array([phase]))[0][0]) ** 2 / power[0] - 0.5)
+
+        below = np.flatnonzero(power < 0.5 * power[0])
+        if not len(below):
+            return 2 * np.pi
+        first, last, slack = below[0], below[-1], (phases[1] - phases[0]) / 2
+        right = brentq(excess, phases[first - 1] - slack, phases[first] + slack, xtol=1e-15)
+        left = brentq(excess, phases[last] - slack, phases[last + 1] + slack, xtol=1e-15)
+        return float(right - left + 2 * np.pi)
+
+    def _energy(self, low: float, high: float) -> float:
+        """Integral of the power between two phases, in closed form from the autocorrelation of the taps."""
+        lags = np.arange(1, len(self.taps))
+        correlation = np.correlate(self.taps, self.taps, mode="full")[len(self.taps) :]
+        swing = (np.exp(1j * lags * high) - np.exp(1j * lags * low)) / (1j * lags)
+        return float(np.vdot(self.taps, self.taps).real * (high - low) + 2 * (correlation @ swing).real)
+
+
+@dataclass(frozen=True)
+class Sidelobes:
+    """Sidelobes of a range profile, each number with its definition in :meth:`__str__`.
+
+    Attributes
+    ----------
+    pslr : peak sidelobe ratio, highest local maximum outside the main lobe over the peak (power); 0 without sidelobe.
+    islr : integrated sidelobe ratio, energy outside the main lobe over energy inside, within one period.
+    width_m : full width of the main lobe at half power [m of path].
+    noise_loss : peak signal-to-noise ratio of the unwindowed matched filter over that of this filter.
+    mainlobe_m : edges of the main lobe relative to the peak, the first minima on both sides [m of path].
+    highest_m : where the highest sidelobe lies relative to the peak [m of path]; NaN without sidelobe.
+    period_m : the period that is searched, c L / (g B) [m of path].
+    receive_filter, window : how the profile was made.
+    """
+
+    pslr: float
+    islr: float
+    width_m: float
+    noise_loss: float
+    mainlobe_m: tuple[float, float]
+    highest_m: float
+    period_m: float
+    receive_filter: str
+    window: Window
+
+    @property
+    def pslr_db(self) -> float:
+        """Peak sidelobe ratio [dB]."""
+        return _db(self.pslr)
+
+    @property
+    def islr_db(self) -> float:
+        """Integrated sidelobe ratio [dB]."""
+        return _db(self.islr)
+
+    @property
+    def noise_loss_db(self) -> float:
+        """Noise loss [dB]."""
+        return _db(self.noise_loss)
+
+    def __str__(self) -> str:
+        low, high = self.mainlobe_m
+        return "\n".join(
+            (
+                f"{self.receive_filter} filter, window {self.window}",
+                f"period      {self.period_m:.6g} m of path: c L / (g B), g the comb's spacing; searched once",
+                f"main lobe   {low:.6g} .. {high:.6g} m: between the first minima beside the peak",
+                f"PSLR        {self.pslr_db:.2f} dB: highest maximum outside the main lobe over the peak, "
+                f"at {self.highest_m:.6g} m",
+                f"ISLR        {self.islr_db:.2f} dB: energy outside the main lobe over energy inside it",
+                f"width       {self.width_m:.6g} m: full width at half power (-3.01 dB)",
+                f"noise loss  {self.noise_loss_db:.2f} dB: peak SNR below that of the matched filter without window",
+            )
+        )
+
+
+def range_profile(
+    spectrum: EchoSpectrum, *, receive_filter: str = "matched", window: Window = "boxcar", oversampling: int = 16
+) -> RangeProfile:
+    """Noise-free profile of a point echo at path length zero.
+
+    Parameters
+    ----------
+    spectrum : from :func:`expected_spectrum` or :func:`realized_spectrum`.
+    receive_filter : one of ``FILTERS``.
+    window : symmetric window in the words of ``scipy.signal.get_window``, such as "hann" or ("taylor", 4, 35), laid
+        over the comb from the first to the last allocated subcarrier.
+    oversampling : samples of the profile per tap, at least 1.
+
+    Raises
+    ------
+    ValueError : unknown filter or window, oversampling below 1, or a reciprocal filter for an expected spectrum.
+    """
+    window_weights, index = _comb(spectrum, window, oversampling)
+    weights = window_weights[index]
+    energy = spectrum.energy[spectrum.tones]
+    gain, noise = _gain_and_noise(spectrum, receive_filter)
+    taps = np.zeros(len(window_weights), dtype=complex)
+    taps[index] = weights * gain
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = energy.sum() * np.sum(weights**2 * noise, where=weights != 0) / np.sum(weights * gain) ** 2
+    return RangeProfile(taps, spectrum.period_m, oversampling, float(loss), receive_filter, window)
+
+
+def measured_profile(
+    scenario: Scenario,
+    X: NDArray[np.complexfloating],
+    Y: NDArray[np.complexfloating],
+    *,
+    rx: int,
+    tx: int,
+    rx_angle: float,
+    tx_angle: float,
+    receive_filter: str = "matched",
+    window: Window = "boxcar",
+    oversampling: int = 16,
+) -> RangeProfile:
+    """Profile of link tx -> target -> rx from received samples Y (N, M_r, L, T), beamformed towards ``rx_angle`` [rad].
+
+    Its peak is the path length of the echo modulo the period. Noise and other echoes are in the taps; ``noise_loss``
+    remains that of the filter. Other parameters and errors as in :func:`range_profile`.
+    """
+    spectrum = realized_spectrum(scenario, X, tx, tx_angle)
+    ideal = range_profile(spectrum, receive_filter=receive_filter, window=window, oversampling=oversampling)
+    echo, _ = _echo(scenario, X, tx, tx_angle)
+    _check_node(rx, scenario.n_nodes)
+    received = np.einsum("r,rlt->lt", steering_vector(rx_angle, scenario.n_rx).conj(), Y[rx]) / scenario.n_rx
+    tones = spectrum.tones
+    s, y = echo[tones], received[tones]
+    if receive_filter == "matched":
+        output = np.sum(y * s.conj(), axis=1)
+    elif receive_filter == "reciprocal":
+        output = np.mean(y / s, axis=1)
+    else:
+        output = np.sum(y * s.conj(), axis=1) / spectrum.energy[tones]
+    weights, index = _comb(spectrum, window, oversampling)
+    taps = np.zeros(len(weights), dtype=complex)
+    taps[index] = weights[index] * output
+    return RangeProfile(taps, ideal.period_m, oversampling, ideal.noise_loss, receive_filter, window)
+
+
+def matched_filter_floor(n_tones: int, n_symbols: int, fourth_moment: float) -> float:
+    """Expected power of the matched filter's random sidelobes over its expected peak power.
+
+    With independent symbols of unit power and fourth moment kappa = E abs(x)^4 on n tones and T symbols, the energies
+    have variance T (kappa - 1), so the expected power of the profile is T^2 abs(D)^2 + n T (kappa - 1), with the
+    Dirichlet kernel D; the second term is the floor at the nulls of D. Reciprocal filters do not have it.
+    """
+    excess = n_tones * n_symbols * (fourth_moment - 1)
+    return excess / ((n_tones * n_symbols) ** 2 + excess)
+
+
+def _gain_and_noise(spectrum: EchoSpectrum, receive_filter: str) -> tuple[RealArray, RealArray]:
+    """Response to a unit echo and noise variance per unit noise of the filter, at the allocated subcarriers."""
+    tones = spectrum.tones
+    energy = spectrum.energy[tones]
+    if receive_filter == "matched":
+        return energy, energy
+    if receive_filter == "least-squares":
+        with np.errstate(divide="ignore"):
+            return np.ones(len(tones)), 1 / energy
+    if receive_filter != "reciprocal":
+        raise ValueError(f"receive_filter = {receive_filter!r}: must be one of {', '.join(FILTERS)}")
+    if spectrum.inverse_energy is None:
+        raise ValueError(
+            "receive_filter = 'reciprocal': divides by each symbol, so it needs a realized spectrum; "
+            "an expected one takes matched or least-squares"
+        )
+    return np.ones(len(tones)), spectrum.inverse_energy[tones] / spectrum.n_symbols**2
+
+
+def _comb(spectrum: EchoSpectrum, window: Window, oversampling: int) -> tuple[RealArray, NDArray[np.intp]]:
+    """Window over the comb between the outermost allocated subcarriers, and the places of the allocated ones on it."""
+    from scipy.signal import get_window
+
+    if oversampling < 1:
+        raise ValueError(f"oversampling = {oversampling}: must be at least 1")
+    index = (spectrum.tones - spectrum.tones[0]) // spectrum.spacing
+    try:
+        weights: RealArray = get_window(window, int(index[-1]) + 1, fftbins=False)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"window = {window!r}: must be a window of scipy.signal.get_window ({error})") from None
+    if weights[index].sum() <= 0:
+        raise ValueError(f"window = {window!r}: is zero on all {len(index)} subcarriers of the node")
+    return weights, index
+
+
+def _echo(
+    scenario: Scenario, X: NDArray[np.complexfloating], node: int, angle: float
+) -> tuple[ComplexArray, NDArray[np.bool_]]:
+    """Echo symbols s[l, t] of a node in a direction, and on which subcarriers it transmits."""
+    X = np.asarray(X)
+    expected = (scenario.n_nodes, scenario.n_tx, scenario.n_subcarriers)
+    if X.ndim != 4 or X.shape[:3] != expected:
+        raise ValueError(f"X: has shape {X.shape}, must have shape {(*expected, 'T')} (N, M_t, L, T)")
+    _check_node(node, scenario.n_nodes)
+    echo: ComplexArray = np.einsum("i,ilt->lt", steering_vector(angle, scenario.n_tx), X[node])
+    return echo, _allocated(np.sum(np.abs(X[node]) ** 2, axis=(0, 2)), node)
+
+
+def _allocated(power: RealArray, node: int) -> NDArray[np.bool_]:
+    used: NDArray[np.bool_] = power > SILENT * power.max()
+    if used.sum() < 2:
+        raise ValueError(f"node {node} transmits on {used.sum()} subcarriers: a range profile needs at least 2")
+    return used
+
+
+def _check_node(node: int, n_nodes: int) -> None:
+    if not 0 <= node < n_nodes:
+        raise ValueError(f"node = {node}: must be in [0, {n_nodes - 1}]")
+
+
+def _db(ratio: float) -> float:
+    return float(10 * np.log10(ratio)) if ratio > 0 else -np.inf
