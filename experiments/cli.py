@@ -99,7 +99,7 @@ def run() -> None:
 @click.option(
     "--snr-db",
     type=Numbers(float),
-    default="-30:30:10",
+    default="-50:30:10",
     show_default=True,
     help="P_T/sigma^2 of the link [dB] (sensing and users alike); numbers and ranges start:stop:step.",
 )
@@ -152,7 +152,7 @@ def run_link(
     """Transmit a design's waveform, localize and detect, and compare RMSE and BER with their bounds.
 
     \b
-    disac run link                               the paper's Fig. 4 scene, P.2, -30 to 30 dB
+    disac run link                               the paper's Fig. 4 scene, P.2, -50 to 30 dB
     disac run link --snr-db 20 --trials 2000     one point, narrow interval
     disac run link --set "targets=[[0, 0]]"      one target
     """
@@ -215,14 +215,17 @@ def _print_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in header:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(Text(name), justify="right", overflow="fold")
     for row in cells:
         table.add_row(*row)
-    console = Console(highlight=False)
-    Console(highlight=False, width=max(console.width, 140) if not console.is_terminal else None).print(table)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    console.print(table)
 
 
 @cli.command()

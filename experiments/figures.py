@@ -99,11 +99,11 @@ def plot_rmse(
         _label_abscissa(ax, rows, x)
         ax.set_ylabel("position error [m]")
         proxies = [
-            Line2D([], [], color="k", marker="o", ls="none", label="RMSE, 95 % interval"),
+            Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="RMSE, 95 % interval"),
             Line2D([], [], color="k", ls="-", label="root CRB, realized signal"),
             Line2D([], [], color="k", ls=":", label="root CRB, expected"),
         ]
-        _legend(ax, proxies, len(groups) > 1)
+        _legend(ax, proxies, len(groups) > 1, "best")
         return save(fig, stem)
 
 
@@ -137,12 +137,12 @@ def plot_ber(
         _label_abscissa(ax, rows, x)
         ax.set_ylabel("bit error ratio")
         proxies = [
-            Line2D([], [], color="k", marker="o", ls="none", label="simulated, 95 % interval"),
+            Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="simulated, 95 % interval"),
             Line2D([], [], color="k", marker=r"$\downarrow$", ls="none", ms=6, label="no error: upper bound"),
             Line2D([], [], color="k", ls="-", label="theory, exact given the channel"),
             Line2D([], [], color="k", ls=":", label="theory at Eq. (7)'s SINR"),
         ]
-        _legend(ax, proxies, len(groups) > 1)
+        _legend(ax, proxies, len(groups) > 1, "lower left")
         return save(fig, stem)
 
 
@@ -163,9 +163,9 @@ def _with_interval(
     ax.errorbar(at[known], value[known], yerr=error, ls="none", color=color, marker=marker, mfc="white", label=label)
 
 
-def _legend(ax: Axes, proxies: list[Any], named: bool) -> None:
+def _legend(ax: Axes, proxies: list[Any], named: bool, place: str) -> None:
     handles = ax.get_legend_handles_labels()[0] if named else []
-    ax.legend(handles=[*handles, *proxies], loc="best")
+    ax.legend(handles=[*handles, *proxies], loc=place)
 
 
 def plot_scene(scenario: Scenario, stem: Path) -> list[Path]:

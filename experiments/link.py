@@ -228,7 +228,11 @@ class LinkTrial:
         return effective_channels(self.scenario, self.case.comm_precoders, self.case.radar_precoders, phases)
 
     def run(self, key: TrialKey) -> dict[str, Scalar]:
-        """Transmit, receive, localize, detect and compare with the bounds at the truth of this trial."""
+        """Transmit, receive, localize, detect and compare with the bounds at the truth of this trial.
+
+        ``independent_groups`` counts the resource elements whose bit errors are independent given the channels: all of
+        them where one node serves each subcarrier, one group where the trial's phases are common to all.
+        """
         from disac.simulator import draw_streams, transmit
 
         s, case = self.scenario, self.case
@@ -287,7 +291,11 @@ class LinkTrial:
         clean = receive_users(s, X, phases=phases)
         y = receive_users(s, X, rng=key.generator(Purpose.USER_NOISE), phases=phases)
         own = np.einsum("uul->ul", self._gains(phases)[0])
-        record: dict[str, Scalar] = {"snr_comm": measured_snr(clean, y), "bits": int(bits[0].size)}
+        record: dict[str, Scalar] = {
+            "snr_comm": measured_snr(clean, y),
+            "bits": int(bits[0].size),
+            "independent_groups": s.n_subcarriers * s.n_symbols if self.single_node_subcarriers else 1,
+        }
         gains = {"known": own}
         if self.n_pilots:
             gains["estimated"] = self._estimated_gains(phases, key)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.intervals import bootstrap_rmse_interval, clustered_error_rate_interval, error_rate_interval
+from disac.experiments.intervals import bootstrap_rmse_interval, clustered_error_rate_interval, zero_error_bound
 from disac.experiments.keys import Purpose, TrialKey, point_key
 
 Record = Mapping[str, Any]
@@ -56,7 +56,7 @@ def summarize_point(
     if not records:
         return {**row, "status": "no estimate"}
     row.update(_localization(point, records, seed, level))
-    if "bits" in records[0]:
+    if "bits" in records[0] and len(records) > 1:
         row.update(_detection(records, level))
     return row
 
@@ -118,11 +118,10 @@ def _detection(records: Sequence[Record], level: float) -> Row:
             continue
         per_user = np.stack([_column(records, f"bit_errors_{kind}_u{u}") for u in users])
         errors = per_user.sum(axis=0)
-        interval = (
-            clustered_error_rate_interval(errors, bits, level)
-            if len(records) > 1
-            else error_rate_interval(int(errors.sum()), int(bits.sum()), level)
-        )
+        if errors.sum() == 0:
+            interval = zero_error_bound(int(_column(records, "independent_groups").sum()), level)
+        else:
+            interval = clustered_error_rate_interval(errors, bits, level)
         row.update(
             {
                 prefix: float(errors.sum() / bits.sum()),

@@ -1,0 +1,168 @@
+"""The command line: what it writes, what it says about wrong input, and that workers do not change a byte."""
+
+import csv
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from disac.experiments.cli import cli, main
+
+QUICK = [
+    "run",
+    "link",
+    "--set",
+    "targets=[[0.0, 5.0]]",
+    "--set",
+    "n_subcarriers=8",
+    "--snr-db",
+    "10,20",
+    "--trials",
+    "6",
+]
+
+
+def _invoke(*args):
+    return CliRunner().invoke(cli, [str(arg) for arg in args])
+
+
+def _records(folder):
+    with sqlite3.connect(f"file:{folder / 'run.sqlite'}?mode=ro", uri=True) as store:
+        return store.execute("select * from records order by 1, 2").fetchall()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "one"
+    result = _invoke(*QUICK, "--workers", 1, "--out", folder)
+    assert result.exit_code == 0, result.output
+    return folder, result
+
+
+def test_run_link_leaves_everything_behind(finished):
+    folder, result = finished
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.toml", "provenance.json", "rerun.txt", "run.sqlite", "scenario-0.toml", "summary.csv"} <= names
+    for stem in ("rmse", "ber", "scene"):
+        assert {f"{stem}.png", f"{stem}.svg", f"{stem}.pdf"} <= names
+    with (folder / "summary.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["snr_db"]) for row in rows] == [10.0, 20.0]
+    for row in rows:
+        assert row["status"] == "ok"
+        assert int(row["trials"]) == 6
+        assert float(row["rmse_low_m"]) <= float(row["rmse_m"]) <= float(row["rmse_high_m"])
+        assert float(row["rcrb_expected_m"]) <= 1.1 * float(row["rcrb_realized_m"])
+        assert 0 <= float(row["ber"]) <= 0.5
+    assert "rerun: disac run link" in result.output
+
+
+def test_two_workers_give_the_same_bytes(finished, tmp_path):
+    folder, _ = finished
+    result = _invoke(*QUICK, "--workers", 2, "--out", tmp_path / "two")
+    assert result.exit_code == 0, result.output
+    assert _records(tmp_path / "two") == _records(folder)
+    assert (tmp_path / "two" / "summary.csv").read_bytes() == (folder / "summary.csv").read_bytes()
+
+
+def test_resume_of_a_complete_run_changes_nothing(finished, tmp_path):
+    folder, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    result = _invoke("run", "link", "--resume", copy, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    assert _records(copy) == _records(folder)
+    assert (copy / "summary.csv").read_bytes() == (folder / "summary.csv").read_bytes()
+
+
+def test_a_used_folder_is_refused(finished):
+    folder, _ = finished
+    result = _invoke(*QUICK, "--out", folder)
+    assert result.exit_code != 0
+    assert "not empty" in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--preset", "fig3"], "preset = 'fig3': must be one of fig4, fig5, fig7"),
+        (["--set", "n_subcarriers=3"], "n_subcarriers = 3: L must be at least N = 4"),
+        (["--set", "bandwidth=1e6"], "bandwidth = 1000000.0: unknown field"),
+        (["--set", "bandwidth_hz"], "must be FIELD=VALUE"),
+        (["--set", "bandwidth_hz=fast"], "'fast' is not a TOML value"),
+        (["--modulation", "8psk"], "'8psk' is not one of qpsk, 16qam, 64qam, 256qam"),
+        (["--mode", "tof"], "'tof' is not one of hybrid, tof-genie"),
+        (["--snr-db", "10:0:5"], "is not a number or a range"),
+        (["--snr-db", "nan"], "out of range"),
+        (["--symbols", "0"], "0 is out of range: must be finite and at least 1"),
+        (["--design", "p9"], "design = 'p9': must be one of"),
+        (["--trials", "1"], "1 is not in the range x>=2"),
+        (["--sweep", "targets=[0, 0]"], "takes numbers or names"),
+        (["--sinr-db", "1000"], "sinr_db = 1000"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(args, message, tmp_path):
+    result = _invoke("run", "link", *args, "--out", tmp_path / "none")
+    assert result.exit_code != 0
+    assert message in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert not isinstance(result.exception, ValueError)
+
+
+def test_infeasible_thresholds_are_shown_as_such(tmp_path):
+    result = _invoke(
+        "run", "link", "--sinr-db", "20,90", "--snr-db", 20, "--trials", 2, "--workers", 1, "--out", tmp_path / "r"
+    )
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "r" / "summary.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows[:-1]] == ["ok", "ok"]
+    assert rows[-1]["status"].startswith("infeasible")
+    assert "largest feasible threshold" in rows[-1]["status"]
+
+
+def test_describe_draws_the_scene_and_warns(tmp_path):
+    result = _invoke("describe", "fig4", "--set", "bandwidth_hz=100e6", "--plot", tmp_path / "scene.png")
+    assert result.exit_code == 0, result.output
+    assert "warning: 32 of 32 paths" in result.output
+    assert (tmp_path / "scene.svg").exists()
+
+
+def test_presets_list_what_was_chosen():
+    result = _invoke("presets")
+    for text in ("fig4", "fig5", "fig7", "which two nodes", "number of OFDM symbols T"):
+        assert text in result.output
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["run", "link"], ["describe"], ["presets"]])
+def test_help_everywhere(command):
+    result = _invoke(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage: cli" in result.output
+
+
+def test_output_to_a_file_holds_no_control_characters(tmp_path):
+    with (tmp_path / "log").open("w") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "disac", *QUICK, "--workers", "1", "--out", str(tmp_path / "r")],
+            stderr=log,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "DISPLAY": ":99", "MPLBACKEND": "TkAgg"},
+        )
+    text = (tmp_path / "log").read_text()
+    assert done.returncode == 0, text
+    assert not any(ord(c) < 32 and c != "\n" for c in text + done.stdout)
+    assert text.strip()
+
+
+def test_main_is_the_console_script(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert "disac, version" in capsys.readouterr().out
