@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -163,7 +163,7 @@ def _with_interval(
     ax.errorbar(at[known], value[known], yerr=error, ls="none", color=color, marker=marker, mfc="white", label=label)
 
 
-def _legend(ax: Axes, proxies: list[Any], named: bool, place: str) -> None:
+def _legend(ax: Axes, proxies: list[Any], named: bool, place: Literal["best", "lower left"]) -> None:
     handles = ax.get_legend_handles_labels()[0] if named else []
     ax.legend(handles=[*handles, *proxies], loc=place)
 

@@ -21,6 +21,7 @@ from disac.simulator import Scenario
 if TYPE_CHECKING:
     from disac.designs import FisherOperator
     from disac.estimators import Localizer, Search
+    from disac.simulator.streams import RadarSequence
 
 ComplexArray = NDArray[np.complex128]
 Scalar = int | float | complex | str | bool
@@ -85,7 +86,7 @@ class LinkExperiment:
     snr_db: tuple[float, ...] = ()
     modulations: tuple[str, ...] = ("qpsk",)
     modes: tuple[str, ...] = ("hybrid",)
-    radar: str = "constant-modulus"
+    radar: RadarSequence = "constant-modulus"
     n_pilots: int = 0
     search: Search | None = None
 
@@ -167,7 +168,7 @@ class LinkTrial:
     scenario: Scenario
     order: int
     mode: str
-    radar: str
+    radar: RadarSequence
     n_pilots: int
     search: Search | None
 
@@ -241,7 +242,7 @@ class LinkTrial:
             s,
             case.radar_precoders.shape[-1],
             order=self.order,
-            radar=self.radar,  # type: ignore[arg-type]
+            radar=self.radar,
             bit_rng=key.generator(Purpose.BITS),
             radar_rng=key.generator(Purpose.RADAR),
         )
@@ -296,7 +297,7 @@ class LinkTrial:
             "bits": int(bits[0].size),
             "independent_groups": s.n_subcarriers * s.n_symbols if self.single_node_subcarriers else 1,
         }
-        gains = {"known": own}
+        gains: dict[str, NDArray[np.complexfloating[Any, Any]]] = {"known": own}
         if self.n_pilots:
             gains["estimated"] = self._estimated_gains(phases, key)
         for kind, gain in gains.items():
@@ -307,7 +308,7 @@ class LinkTrial:
         record.update(theory)
         return record
 
-    def _estimated_gains(self, phases: NDArray[np.float64], key: TrialKey) -> ComplexArray:
+    def _estimated_gains(self, phases: NDArray[np.float64], key: TrialKey) -> NDArray[np.complexfloating[Any, Any]]:
         """Users' gains from a preamble that is sent with the same precoders, radar sequences included."""
         from disac.estimators import estimate_gains, pilot_symbols
         from disac.simulator import Streams, draw_streams, receive_users, transmit
@@ -318,7 +319,7 @@ class LinkTrial:
             s,
             self.case.radar_precoders.shape[-1],
             order=4,
-            radar=self.radar,  # type: ignore[arg-type]
+            radar=self.radar,
             bit_rng=rng,
             radar_rng=rng,
         )
@@ -328,5 +329,4 @@ class LinkTrial:
             self.case.radar_precoders,
             Streams(bits=drawn.bits, data=pilots, radar=drawn.radar),
         )
-        gains: ComplexArray = estimate_gains(receive_users(s, X, rng=rng, phases=phases), pilots)
-        return gains
+        return estimate_gains(receive_users(s, X, rng=rng, phases=phases), pilots)
