@@ -18,6 +18,8 @@ from disac.designs.fisher import (
 from disac.simulator import Scenario
 
 _EPSILON = float(np.finfo(float).eps)
+_TOLERANCE = 0.1
+"""Largest estimate of the relative rounding error of a bound at which it is still a number."""
 
 
 class Unidentifiable(ValueError):
@@ -35,6 +37,9 @@ class Unidentifiable(ValueError):
         self.target = target
         self.direction = direction
         self.direction_deg = _angle_deg(direction)
+
+    def __reduce__(self) -> tuple[type[Unidentifiable], tuple[int, RealArray, str]]:
+        return type(self), (self.target, self.direction, str(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +121,8 @@ def crb_from_blocks(blocks: InformationBlocks) -> RealArray:
 
     The test for identifiability compares the eigenvalues of the information on positions that is left, relative to the
     information before the elimination, with the rounding error of the eliminations. Both coordinates of one target
-    share one scale, so no choice of units matters and no axis is special.
+    share one scale, so no choice of units matters and no axis is special. Where the estimate of the relative rounding
+    error of the bound exceeds 10 %, there is no number.
     """
     n_positions = 2 * blocks.n_targets
     scale = _geometry_scale(blocks)
@@ -142,7 +148,7 @@ def crb_from_blocks(blocks: InformationBlocks) -> RealArray:
             f"the information on positions has the negative eigenvalue {eigenvalues[0]:.3g} relative to its scale: "
             "the covariances must be Hermitian and positive semidefinite"
         )
-    unseen = eigenvalues <= rounding
+    unseen = eigenvalues <= rounding / _TOLERANCE
     if unseen.any():
         raise _unidentifiable(vectors[:, unseen])
     roots = vectors / (np.sqrt(eigenvalues) * scale[:n_positions, None])

@@ -46,16 +46,15 @@ def mean_from_angles_and_delays(
     """Noise-free Y[n, m_r, l, t] of Eq. (5) summed over transmitters and targets."""
     n_nodes, n_tx, n_subcarriers, n_symbols = scene.symbols.shape
     mean = np.zeros((n_nodes, scene.n_rx, n_subcarriers, n_symbols), dtype=complex)
-    subcarrier = np.arange(n_subcarriers)
-    for n in range(n_nodes):
+    frequency = scene.bandwidth_hz / n_subcarriers * np.arange(n_subcarriers)
+    for k in range(angles.shape[1]):
         for m in range(n_nodes):
-            for k in range(angles.shape[1]):
+            transmit = np.exp(1j * np.pi * np.arange(n_tx) * np.sin(angles[m, k]))
+            radiated = np.tensordot(transmit, scene.symbols[m], axes=(0, 0))
+            for n in range(n_nodes):
+                delayed = radiated * np.exp(-2j * np.pi * frequency * (delays[n, k] + delays[m, k]))[:, None]
                 receive = np.exp(1j * np.pi * np.arange(scene.n_rx) * np.sin(angles[n, k]))
-                transmit = np.exp(1j * np.pi * np.arange(n_tx) * np.sin(angles[m, k]))
-                path = delays[n, k] + delays[m, k]
-                delay = np.exp(-2j * np.pi * scene.bandwidth_hz / n_subcarriers * subcarrier * path)
-                radiated = np.tensordot(transmit, scene.symbols[m], axes=(0, 0)) * delay[:, None]
-                mean[n] += amplitudes[n, m, k] * receive[:, None, None] * radiated[None]
+                mean[n] += amplitudes[n, m, k] * receive[:, None, None] * delayed
     return mean
 
 

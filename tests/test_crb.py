@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 
 import fisher_twin
@@ -333,6 +334,16 @@ def test_every_unidentifiable_target_is_named():
     pattern = r"target (\d) is not identifiable along \(\S+, \S+\), (\S+) degrees from the x axis"
     named = {int(target): float(degrees) for target, degrees in re.findall(pattern, str(caught.value))}
     np.testing.assert_allclose([named[target] for target in range(3)], across, atol=1e-3)
+
+
+def test_the_error_survives_the_way_back_from_a_worker_process():
+    scenario = line_scene(0.4, [-50.0, 40.0], [1.0])
+    with pytest.raises(Unidentifiable) as caught:
+        crb(scenario, random_covariances(scenario), "tof")
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert str(copy) == str(caught.value)
+    assert copy.target == caught.value.target
+    assert copy.direction_deg == caught.value.direction_deg
 
 
 @pytest.mark.parametrize(
