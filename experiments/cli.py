@@ -17,6 +17,7 @@ import disac
 
 if TYPE_CHECKING:
     from disac.simulator import Scenario
+    from disac.simulator.streams import RadarSequence
 
 MODES = ("hybrid", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance")
 MODULATIONS = ("qpsk", "16qam", "64qam", "256qam")
@@ -139,7 +140,7 @@ def run_link(
     resolve: bool,
     symbols: tuple[int, ...] | None,
     modulation: tuple[str, ...],
-    radar: str,
+    radar: RadarSequence,
     modes: tuple[str, ...],
     pilots: int,
     trials: int | None,
