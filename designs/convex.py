@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ from disac.designs.crb import crb
 from disac.designs.extraction import outer
 from disac.designs.feasibility import largest_feasible_sinr, least_power
 from disac.designs.fisher import FisherOperator
-from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
 from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
-from disac.designs.result import Certificate, DesignResult, Infeasible
+from disac.designs.measure import measure
+from disac.designs.result import DesignResult, Infeasible
 
 ComplexArray = NDArray[np.complex128]
 
@@ -130,40 +130,28 @@ def assemble(
     radar_precoders: ComplexArray,
 ) -> DesignResult:
     """The result of transmitting given precoders, every figure recomputed from them."""
-    s = problem.scenario
-    covariances = transmitted_covariances(comm_precoders, radar_precoders)
-    sinr = achieved_sinr(s, comm_precoders, radar_precoders)
-    power = antenna_power(covariances)
-    shortfall = float(np.max(1 - sinr / problem.sinr, initial=0.0)) if problem.n_constrained_users else 0.0
     point, bound, solution = certified.point, certified.bound, certified.solution
-    unit = s.tx_power / s.n_subcarriers
-    radar = node_blocks(point.covariances, s.n_nodes) - point.comm_covariances.sum(axis=1)
-    lowest = min(
-        float(np.linalg.eigvalsh(matrices).min(initial=0.0))
-        for matrices in (point.covariances, point.comm_covariances, radar)
-    )
-    skew = max(
-        float(np.abs(matrices - matrices.conj().swapaxes(-1, -2)).max(initial=0.0))
-        for matrices in (point.covariances, point.comm_covariances, covariances)
-    )
+    sent = measure(problem.scenario, problem.sinr_db, comm_precoders, radar_precoders, problem.mode)
+    unit = problem.scenario.tx_power / problem.scenario.n_subcarriers
+    radar = node_blocks(point.covariances, problem.scenario.n_nodes) - point.comm_covariances.sum(axis=1)
+    parts = (point.covariances, point.comm_covariances, radar)
+    lowest = min(float(np.linalg.eigvalsh(matrices).min(initial=0.0)) for matrices in parts)
+    skew = max(float(np.abs(matrices - matrices.conj().swapaxes(-1, -2)).max(initial=0.0)) for matrices in parts)
     return DesignResult(
         name=name,
         sinr_db=problem.sinr_db,
         solver=solver,
-        scenario=s,
-        covariances=covariances,
+        scenario=problem.scenario,
+        covariances=sent.covariances,
         comm_precoders=comm_precoders,
         radar_precoders=radar_precoders,
         lower_bound=bound.value,
         relaxed_value=certified.relaxed_value,
-        value=float(np.trace(crb(s, covariances, problem.mode))),
-        certificate=Certificate(
-            sinr=sinr,
-            antenna_power=power,
-            power_excess=max(0.0, float(power.max()) / s.tx_power - 1),
-            sinr_shortfall=max(0.0, shortfall),
+        value=sent.value,
+        certificate=replace(
+            sent.certificate,
             psd_residual=max(0.0, -lowest / unit),
-            hermitian_residual=skew / unit,
+            hermitian_residual=max(sent.certificate.hermitian_residual, skew / unit),
             power_price=bound.power_price,
             sinr_price=bound.sinr_price,
             dual_shift=bound.shift,

@@ -21,7 +21,17 @@ class Design(Protocol):
     def __call__(self, scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult: ...
 
 
-_BUILT_IN = {"p2": "p2"}
+_BUILT_IN = {
+    "p1": "p1",
+    "p1-noncoherent": "p1_noncoherent",
+    "p2": "p2",
+    "p3": "p3",
+    "p3-true": "p3",
+    "sensing-only": "sensing_only",
+    "comm-only": "comm_only",
+    "uniform": "uniform",
+    "single-node": "single_node",
+}
 _registered: dict[str, Design] = {}
 
 
