@@ -137,10 +137,10 @@ def _map_bits(bits, n_bits, points, symbols):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _slice_axes(symbols, n_bits, spacing, table, bits):  # type: ignore[no-untyped-def]
-    half = n_bits // 2
+    half, scale = n_bits // 2, 1 / spacing
     for s in range(symbols.size):
-        in_phase = table[_nearest_level(symbols[s].real / spacing, table.size)]
-        quadrature = table[_nearest_level(symbols[s].imag / spacing, table.size)]
+        in_phase = table[_nearest_level(symbols[s].real * scale, table.size)]
+        quadrature = table[_nearest_level(symbols[s].imag * scale, table.size)]
         for i in range(half):
             shift = half - 1 - i
             bits[s * n_bits + 2 * i] = (in_phase >> shift) & 1
