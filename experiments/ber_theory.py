@@ -14,7 +14,7 @@ with weights that only the labels fix (for 16-QAM 3/4, 1/2, -1/4). Three answers
   subcarrier: Eq. (7) averages powers over the unknown phases between nodes, and no received symbol sees that average.
 - :func:`conditional_ber` is exact given the gains: it averages over all combinations of the interfering points.
 
-All three hold for a receiver that knows its gain; with an estimated gain errors are more frequent.
+The first two hold for a receiver that knows its gain; :func:`conditional_ber` also takes the one that it estimated.
 """
 
 from __future__ import annotations
@@ -35,12 +35,31 @@ ComplexArray = NDArray[np.complex128]
 
 
 @cache
+def _error_table(order: int) -> tuple[RealArray, RealArray, RealArray]:
+    """Levels, edges and weights of BER = sum_i weights[i] P(D > edges[i] - levels[i]) for unit-energy QAM.
+
+    Level p is taken for level q or a higher one with probability P(D > edge_q - level_p). Summing the Hamming distances
+    H(p, q) of the labels by parts, that probability weighs H(p, q) - H(p, q - 1) for q > p; errors downwards mirror
+    those upwards. The weights are per bit and averaged over the levels sent.
+    """
+    points = constellation(order)
+    row = np.flatnonzero(np.isclose(points.imag, points.imag.min()))
+    labels = row[np.argsort(points[row].real)]
+    levels = np.sort(points[row].real)
+    distance = np.bitwise_count(labels[:, None] ^ labels[None, :]).astype(float)
+    sent, decided = np.triu_indices(levels.size, 1)
+    weights = 2 * (distance[sent, decided] - distance[sent, decided - 1]) / (levels.size * bits_per_symbol(order) / 2)
+    counted = weights != 0
+    edges = (levels[decided] + levels[decided - 1]) / 2
+    table = levels[sent][counted], edges[counted], weights[counted]
+    for column in table:
+        column.setflags(write=False)
+    return table
+
+
+@cache
 def tail_weights(order: int) -> tuple[float, RealArray]:
     """Half level spacing d of unit-energy QAM and the weights w_k of BER = sum_k w_k P(D > (2k - 1) d).
-
-    From level p a decision for level q > p has probability P(D > (2(q-p)-1) d) - P(D > (2(q-p)+1) d) and costs the
-    Hamming distance H(p, q) of their labels. Summing by parts, w_k is the mean over levels and both directions of
-    H(p, p+k) - H(p, p+k-1), per bit.
 
     Parameters
     ----------
@@ -51,16 +70,13 @@ def tail_weights(order: int) -> tuple[float, RealArray]:
     half_spacing : d.
     weights : (sqrt(order) - 1,) read-only.
     """
-    points = constellation(order)
-    row = np.flatnonzero(np.isclose(points.imag, points.imag.min()))
-    labels = row[np.argsort(points[row].real)]
-    n_levels = labels.size
-    distance = np.bitwise_count(labels[:, None] ^ labels[None, :]).astype(float)
-    ahead = np.array([np.trace(distance, k) for k in range(n_levels)])
-    behind = np.array([np.trace(distance[:, :-1], k) for k in range(n_levels)])
-    weights = 2 * (ahead[1:] - behind[:-1]) / (n_levels * bits_per_symbol(order) / 2)
-    weights.setflags(write=False)
-    return float(np.ptp(points.real) / (2 * (n_levels - 1))), weights
+    n_levels = 2 ** (bits_per_symbol(order) // 2)
+    levels, edges, weights = _error_table(order)
+    half_spacing = float(np.ptp(constellation(order).real) / (2 * (n_levels - 1)))
+    steps = np.rint((edges - levels) / (2 * half_spacing) - 0.5).astype(int)
+    sums = np.bincount(steps, weights, minlength=n_levels - 1).astype(float)
+    sums.setflags(write=False)
+    return half_spacing, sums
 
 
 def awgn_ber(sinr: ArrayLike, order: int) -> RealArray:
@@ -154,11 +170,18 @@ def average_sinr_ber(
 
 
 def conditional_ber(
-    comm: ArrayLike, radar: ArrayLike, noise: float, order: int, radar_sequence: RadarSequence = "constant-modulus"
+    comm: ArrayLike,
+    radar: ArrayLike,
+    noise: float,
+    order: int,
+    radar_sequence: RadarSequence = "constant-modulus",
+    *,
+    estimates: ArrayLike | None = None,
 ) -> RealArray:
     """Exact bit error rate of every user and subcarrier given the gains, averaged over data, radar symbols and noise.
 
-    The receiver divides by its own known gain and decides for the nearest point, so the disturbance of one axis is
+    The receiver divides by its own gain, known or estimated, and decides for the nearest point. The disturbance of one
+    axis is
 
         D = sum_b beta_b eps_b + sigma w,    eps_b = +-1 equally likely, w ~ N(0, 1), all independent:
 
@@ -168,6 +191,9 @@ def conditional_ber(
     The rate equals the mean over all sign combinations, without enumerating them and with a *relative* error far below
     1e-9 down to the smallest double; the cost grows as the interference amplitude over the noise deviation.
 
+    With an estimate g_hat the wanted symbol arrives as kappa s, kappa = g / g_hat: Re kappa scales its levels, and
+    through Im kappa its other axis joins D.
+
     Parameters
     ----------
     comm : (..., U, U, L) gain of the data stream of user i at user u: :func:`disac.simulator.effective_channels`, with
@@ -176,10 +202,12 @@ def conditional_ber(
     noise : variance sigma_c^2 / L of one received sample, positive.
     order : QAM order of every user, 4, 16, 64 or 256.
     radar_sequence : law of the radar symbols as in :func:`disac.simulator.draw_streams`.
+    estimates : (..., U, L) gains that the receivers divide by, independent of the data's noise and interference;
+        default the true ones.
 
     Returns
     -------
-    (..., U, L) bit error rates; 1/2 where the direct gain is zero; 0 where the rate is below the smallest double.
+    (..., U, L) bit error rates; 1/2 where a receiver's gain is zero; 0 where the rate is below the smallest double.
 
     Raises
     ------
@@ -190,28 +218,32 @@ def conditional_ber(
     comm_gains, radar_gains = _checked_gains(comm, radar, noise)
     half_spacing, weights = tail_weights(order)
     direct, interfering = _split(comm_gains)
+    divisor = direct if estimates is None else np.asarray(estimates, dtype=complex)
+    if divisor.shape != direct.shape or not np.all(np.isfinite(divisor)):
+        raise ValueError(f"estimates: has shape {divisor.shape}, must be finite and of shape {direct.shape}")
     with np.errstate(divide="ignore", invalid="ignore"):
-        data_ratio = interfering / direct[..., None]
-        radar_ratio = np.moveaxis(radar_gains, -2, -1) / direct[..., None]
-        variance = noise / np.abs(direct) ** 2
+        own = direct / divisor
+        data_ratio = interfering / divisor[..., None]
+        radar_ratio = np.moveaxis(radar_gains, -2, -1) / divisor[..., None]
+        variance = noise / np.abs(divisor) ** 2
 
-    amplitudes = [_sign_amplitudes(data_ratio, half_spacing, bits_per_symbol(order) // 2)]
+    n_signs = bits_per_symbol(order) // 2
+    amplitudes = [_sign_amplitudes(data_ratio, half_spacing, n_signs)]
     alphabet = radar_alphabet(radar_sequence)
     if alphabet is None:
         variance = variance + np.sum(np.abs(radar_ratio) ** 2, axis=-1)
     else:
         amplitudes.append(_sign_amplitudes(radar_ratio, tail_weights(alphabet.size)[0], 1))
-    signs = np.concatenate(amplitudes, axis=-1)
-    rates = np.empty(direct.shape)
-    _tilted_tails(
-        signs.reshape(direct.size, signs.shape[-1]),
-        np.sqrt(variance / 2).reshape(direct.size),
-        half_spacing,
-        np.asarray(weights),
-        np.empty(signs.shape[-1]),
-        rates.reshape(direct.size),
-    )
-    return rates
+    if estimates is None:
+        thresholds = np.tile(half_spacing * (2 * np.arange(weights.size) + 1), (direct.size, 1))
+    else:
+        levels, edges, weights = _error_table(order)
+        thresholds = edges - own.real.reshape(-1, 1) * levels
+        amplitudes.append(np.abs(own.imag)[..., None] * (half_spacing * 2.0 ** np.arange(n_signs)))
+    signs = np.concatenate(amplitudes, axis=-1).reshape(direct.size, -1)
+    rates = np.empty(direct.size)
+    _tilted_tails(signs, np.sqrt(variance / 2).ravel(), thresholds, weights, np.empty(signs.shape[1]), rates)
+    return rates.reshape(direct.shape)
 
 
 def _checked_gains(comm: ArrayLike, radar: ArrayLike, noise: float) -> tuple[ComplexArray, ComplexArray]:
@@ -246,15 +278,16 @@ def _sign_amplitudes(gains: ComplexArray, half_spacing: float, n_signs: int) -> 
 
 
 @njit(cache=True, nogil=True)
-def _tilted_tails(amplitudes, deviations, half_spacing, weights, tanhs, rates):  # type: ignore[no-untyped-def]
-    """rates[e] = sum_k weights[k] P(D > (2k + 1) half_spacing) of D = sum_b amplitudes[e, b] eps_b + deviations[e] w.
+def _tilted_tails(amplitudes, deviations, thresholds, weights, tanhs, rates):  # type: ignore[no-untyped-def]
+    """rates[e] = sum_k weights[k] P(D > thresholds[e, k]) of D = sum_b amplitudes[e, b] eps_b + deviations[e] w.
 
     With the moment generating function M(s) = exp(s^2 sigma^2 / 2) prod_b cosh(beta_b s) the tail is the integral
 
         P(D > x) = 1 / (2 pi j) int M(s) exp(-s x) / s ds    along Re s = c > 0,
 
-    taken by the trapezoidal rule with step 2 pi / P. At the saddle point of the first threshold, K'(c) = x with
-    K = log M, the integrand does not oscillate where it is large, and rounding is relative to the tail.
+    taken by the trapezoidal rule with step 2 pi / P; for x < 0 it is 1 - P(D > -x). At the saddle point of the smallest
+    |x|, K'(c) = x with K = log M, the integrand does not oscillate where it is large, and rounding is relative to the
+    tail. Larger thresholds share the path at no larger error.
 
     Discretization adds sum_{k != 0} exp(c k P) P(D > x + k P). As 0 < K'' <= v, the total variance, Chernoff's bound
     gives its size relative to M(c) exp(-c x): exp(-P^2 / 2 v) for k > 0, and for k < 0 the same where c >= P / v,
@@ -267,7 +300,7 @@ def _tilted_tails(amplitudes, deviations, half_spacing, weights, tanhs, rates): 
     sin(beta w)] at s = c + j w.
     """
     digits = 34.0
-    n_signs = amplitudes.shape[1]
+    n_signs, n_thresholds = amplitudes.shape[1], weights.size
     for e in range(rates.size):
         sigma = deviations[e]
         variance = sigma * sigma
@@ -277,7 +310,14 @@ def _tilted_tails(amplitudes, deviations, half_spacing, weights, tanhs, rates): 
             rates[e] = 0.5
             continue
 
-        tilt = half_spacing / variance
+        nearest = np.inf
+        certain = 0.0
+        for k in range(n_thresholds):
+            nearest = min(nearest, abs(thresholds[e, k]))
+            if thresholds[e, k] < 0.0:
+                certain += weights[k]
+
+        tilt = nearest / variance
         for _ in range(200):
             slope, curvature = tilt * sigma * sigma, sigma * sigma
             for b in range(n_signs):
@@ -285,7 +325,7 @@ def _tilted_tails(amplitudes, deviations, half_spacing, weights, tanhs, rates): 
                 tanh = np.tanh(beta * tilt)
                 slope += beta * tanh
                 curvature += beta * beta * (1.0 - tanh * tanh)
-            step = (half_spacing - slope) / curvature
+            step = (nearest - slope) / curvature
             tilt += step
             if abs(step) <= 1e-10 * tilt:
                 break
@@ -294,7 +334,7 @@ def _tilted_tails(amplitudes, deviations, half_spacing, weights, tanhs, rates): 
             tilt = 2.0 / np.sqrt(variance)
             overshoot = 2.0 * np.sqrt(variance)
 
-        log_scale = 0.5 * (tilt * sigma) ** 2 - tilt * half_spacing
+        log_scale = 0.5 * (tilt * sigma) ** 2 - tilt * nearest
         for b in range(n_signs):
             beta = amplitudes[e, b]
             tanhs[b] = np.tanh(beta * tilt)
@@ -312,13 +352,13 @@ def _tilted_tails(amplitudes, deviations, half_spacing, weights, tanhs, rates): 
         for n in range(n_terms + 1):
             omega = n * spacing
             s = complex(tilt, omega)
-            value = np.exp(complex(-0.5 * (sigma * omega) ** 2, omega * (tilt * sigma * sigma - half_spacing))) / s
+            value = np.exp(complex(-0.5 * (sigma * omega) ** 2, omega * (tilt * sigma * sigma - nearest))) / s
             for b in range(n_signs):
                 angle = amplitudes[e, b] * omega
                 value *= complex(np.cos(angle), tanhs[b] * np.sin(angle))
-            ratio = np.exp(-2.0 * half_spacing * s)
-            sum_of_thresholds = complex(0.0, 0.0)
-            for k in range(weights.size - 1, -1, -1):
-                sum_of_thresholds = sum_of_thresholds * ratio + weights[k]
-            total += (0.5 if n == 0 else 1.0) * (value * sum_of_thresholds).real
-        rates[e] = total * spacing / np.pi * np.exp(log_scale)
+            tails = complex(0.0, 0.0)
+            for k in range(n_thresholds):
+                x = thresholds[e, k]
+                tails += (weights[k] if x >= 0.0 else -weights[k]) * np.exp(-s * (abs(x) - nearest))
+            total += (0.5 if n == 0 else 1.0) * (value * tails).real
+        rates[e] = certain + total * spacing / np.pi * np.exp(log_scale)

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.special import erfc
+from scipy.special import erfc, i0e
+from scipy.stats import ncx2
 
 from disac.estimators import detect
 from disac.experiments import ber_theory
@@ -83,9 +84,14 @@ def cell_tails(levels: NDArray[np.float64], means: NDArray[np.float64], sigma: f
 
 
 def enumerated_ber(
-    order: int, interferers: list[complex], radar: list[complex], noise: float, alphabet: ComplexArray
+    order: int,
+    interferers: list[complex],
+    radar: list[complex],
+    noise: float,
+    alphabet: ComplexArray,
+    own: complex = 1.0,
 ) -> float:
-    """Loop over all interfering points, sent labels and decisions; gains relative to the user's own."""
+    """Loop over all interfering points, sent labels and decisions; gains relative to what the receiver divides by."""
     points, bits = constellation(order), bit_table(order)
     levels = np.unique(np.round(points.real, 12))
     column = np.argmin(np.abs(points.real[:, None] - levels), axis=1)
@@ -97,8 +103,8 @@ def enumerated_ber(
     sigma = np.sqrt(noise / 2)
     rate = 0.0
     for shift in shifts:
-        in_phase = cell_tails(levels, points.real + shift.real, sigma)
-        quadrature = cell_tails(levels, points.imag + shift.imag, sigma)
+        means = own * points + shift
+        in_phase, quadrature = cell_tails(levels, means.real, sigma), cell_tails(levels, means.imag, sigma)
         decided = in_phase[:, column] * quadrature[:, row]
         rate += float(np.sum(decided * hamming)) / (order * bits.shape[1] * len(shifts))
     return rate
@@ -146,6 +152,52 @@ def test_conditional_against_enumeration(order: int, n_users: int, n_radar: int,
         assert rates[u, subcarrier] == pytest.approx(expected, rel=1e-9, abs=1e-15)
 
 
+@pytest.mark.parametrize(("order", "n_radar"), [(4, 3), (16, 1), (64, 0)])
+@pytest.mark.parametrize("noise", [1.0, 0.05, 0.004])
+def test_estimated_gains_against_enumeration(order: int, n_radar: int, noise: float) -> None:
+    """Estimates off by some per cent, by a quarter turn, and by more than half the plane."""
+    rng = np.random.default_rng([order, n_radar])
+    n_cases = 6
+    comm = 0.05 * (rng.standard_normal((2, 2, n_cases)) + 1j * rng.standard_normal((2, 2, n_cases)))
+    comm[[0, 1], [0, 1]] = np.exp(1j * rng.uniform(0, 6, (2, n_cases)))
+    radar = 0.1 * (rng.standard_normal((2, n_radar, n_cases)) + 1j * rng.standard_normal((2, n_radar, n_cases)))
+    factors = np.array([1.0, 1.08, 0.9 * np.exp(0.1j), np.exp(-0.3j), 1j, 1.2 * np.exp(2.5j)])
+    estimates = np.einsum("uul->ul", comm) * factors
+    rates = ber_theory.conditional_ber(comm, radar, noise, order, estimates=estimates)
+    for u, case in np.ndindex(rates.shape):
+        used = estimates[u, case]
+        expected = enumerated_ber(
+            order,
+            [comm[u, 1 - u, case] / used],
+            list(radar[u, :, case] / used),
+            noise / abs(used) ** 2,
+            constellation(4),
+            comm[u, u, case] / used,
+        )
+        assert rates[u, case] == pytest.approx(expected, rel=1e-9, abs=1e-15)
+    known = ber_theory.conditional_ber(comm, radar, noise, order)
+    np.testing.assert_allclose(rates[:, 0], known[:, 0], rtol=1e-10)
+    assert np.all(rates[:, 4:] > 0.3)
+
+
+def test_one_noisy_pilot_averages_to_differential_qpsk() -> None:
+    """Mean over the noisy pilot by quadrature in polar coordinates, against the closed form for Gray signals."""
+    angles = 2 * np.pi * np.arange(128) / 128
+    turns = np.exp(1j * angles)
+    nodes, mass = np.polynomial.legendre.leggauss(200)
+    for snr in (0.5, 4.0, 15.0):
+        longest = 1 + 7 / np.sqrt(snr)
+        radius = (nodes[:, None] + 1) * longest / 2
+        law = snr / np.pi * np.exp(-snr * np.abs(radius * turns - 1) ** 2) * radius * mass[:, None] * longest / 2
+        estimates = radius * turns
+        comm, radar = np.ones((1, 1, estimates.size)), np.zeros((1, 0, estimates.size))
+        rates = ber_theory.conditional_ber(comm, radar, 1 / snr, 4, estimates=estimates.reshape(1, -1))
+        mean = float(rates[0] @ law.ravel()) * 2 * np.pi / angles.size
+        a, b = np.sqrt(snr * (1 - np.sqrt(0.5))), np.sqrt(snr * (1 + np.sqrt(0.5)))
+        closed = ncx2.sf(b**2, 2, a**2) - 0.5 * i0e(a * b) * np.exp(a * b - (a**2 + b**2) / 2)
+        assert mean == pytest.approx(closed, rel=1e-9)
+
+
 def enumerated_tails(amplitudes: NDArray[np.float64], sigma: float, order: int) -> float:
     half_spacing, weights = ber_theory.tail_weights(order)
     signs = np.array(list(itertools.product((-1.0, 1.0), repeat=amplitudes.size)))
@@ -167,7 +219,12 @@ def test_tails_to_relative_precision(order: int, amplitudes: list[float], sigma:
     scaled = half_spacing * np.array(amplitudes)
     rate = np.empty(1)
     ber_theory._tilted_tails(
-        scaled[None], np.array([half_spacing * sigma]), half_spacing, weights, np.empty(scaled.size), rate
+        scaled[None],
+        np.array([half_spacing * sigma]),
+        half_spacing * (2.0 * np.arange(weights.size) + 1)[None],
+        weights,
+        np.empty(scaled.size),
+        rate,
     )
     expected = enumerated_tails(scaled, half_spacing * sigma, order)
     assert rate[0] == pytest.approx(expected, rel=1e-10, abs=1e-290)
@@ -235,6 +292,8 @@ def test_zero_direct_gain_is_guessing() -> None:
     rates = ber_theory.conditional_ber([[[0.0], [1.0]], [[0.0], [1.0]]], np.ones((2, 1, 1)), 0.1, 16)
     assert rates[0, 0] == 0.5
     assert rates[1, 0] < 0.5
+    useless = ber_theory.conditional_ber([[[1.0]]], np.ones((1, 1, 1)), 0.1, 16, estimates=[[0.0]])
+    assert useless[0, 0] == 0.5
     assert ber_theory.realized_sinr([[[0.0]]], np.ones((1, 1, 1)), 0.1)[0, 0] == 0
 
 
@@ -267,7 +326,7 @@ def test_very_low_snr_is_guessing() -> None:
 
 
 def test_simulated_16_qam_at_0_db() -> None:
-    """1e7 bits; the rate at twice or half the noise, and one that keeps only the first term of the sum, are rejected."""
+    """1e7 bits; the rates at twice or half the noise, and the first term of the sum alone, are rejected."""
     rng = np.random.default_rng(5)
     n_symbols = 2_500_000
     bits = rng.integers(0, 2, (n_symbols, 4), dtype=np.uint8)
@@ -395,7 +454,11 @@ def test_average_sinr_is_realized_where_one_node_serves() -> None:
         (
             lambda: ber_theory.conditional_ber(np.ones((1, 1, 1)), np.ones((1, 1, 1)), 1.0, 4, "chirp"),
             "radar_sequence = 'chirp'",
-        ),  # type: ignore[arg-type]
+        ),
+        (
+            lambda: ber_theory.conditional_ber(np.ones((1, 1, 1)), np.ones((1, 1, 1)), 1.0, 4, estimates=[1.0]),
+            "estimates: has shape",
+        ),
     ],
 )
 def test_bad_input(call: Callable[[], object], message: str) -> None:
