@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from disac.designs.native.cones import NesterovTodd, adjoint, svec, upper_pairs
-from disac.designs.native.saddle import BlockGroup, NodeSet, Prices, SaddleProblem, SharedBlock
+from disac.designs.native.saddle import BlockGroup, Prices, SaddleProblem, SharedBlock
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -26,13 +26,6 @@ IndexArray = NDArray[np.intp]
 
 CHUNK_ELEMENTS = 4_000_000
 """Largest number of real coordinates of Y columns formed at a time (32 MB)."""
-
-
-def y_index(node_set: NodeSet, rows: IndexArray, n_parameters: int, n_columns: int) -> IndexArray:
-    """Head index of the Y columns of one node set: geometry (S, C), Re b (N, a, C), Im b (N, a, C); head index c P + row."""
-    column = np.arange(n_columns) * n_parameters
-    parts = (rows, node_set.real.ravel(), node_set.imag.ravel())
-    return np.concatenate([(part[:, None] + column).ravel() for part in parts])
 
 
 def _outer_svec(left: ComplexArray, right: ComplexArray) -> tuple[RealArray, RealArray]:
@@ -54,6 +47,27 @@ def _square_svec(vectors: ComplexArray) -> RealArray:
     row, column, weight = upper_pairs(size)
     half = vectors[..., row] * (vectors[..., column].conj() * weight)
     return np.concatenate([half.real, half.imag[..., size:]], axis=-1)
+
+
+def _triangular(matrices: ComplexArray) -> ComplexArray:
+    """Triangular factor of the QR factorization."""
+    factor: ComplexArray = np.linalg.qr(matrices, mode="r")  # type: ignore[assignment]
+    return factor
+
+
+def _y_index(problem: SaddleProblem) -> IndexArray:
+    """(m, n_y) head index of the Y columns of each node set: geometry (S, C), Re b (N, a, C), Im b (N, a, C)."""
+    field, sets = problem.field, problem.field.node_sets
+    column = np.arange(problem.selection.shape[1]) * field.n_parameters
+    geometry = np.broadcast_to(field.rows, (len(sets), len(field.rows)))
+    rows = np.concatenate([geometry, sets.real.reshape(len(sets), -1), sets.imag.reshape(len(sets), -1)], axis=1)
+    return (rows[:, :, None] + column).reshape(len(sets), -1)
+
+
+def _mean_directions(problem: SaddleProblem, combined: ComplexArray) -> ComplexArray:
+    """(m, n_y, rho, rho) derivatives of Q by the entries of Y, averaged over the sheets of each node set."""
+    sets = problem.field.node_sets
+    return np.stack([Directions.at(problem, combined, sets.sheets(i)).mean() for i in range(len(sets))])
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ class Directions:
 
     def mean(self) -> ComplexArray:
         """Mean over the sheets as dense Hermitian matrices (n_directions, rho, rho)."""
-        n_sheets, n_nodes, n_links, n_columns, rho = self.received.shape
+        n_sheets, rho = self.received.shape[0], self.received.shape[-1]
         outer = np.einsum("anlq,anlcr->nlcqr", self.transmit[..., 0, :], self.received.conj()).reshape(-1, rho, rho)
         outer /= n_sheets
         imag = -1j * outer
@@ -137,6 +151,8 @@ class NewtonSystem:
         n_parameters, n_columns = weights.shape
         self._n_y = n_parameters * n_columns
         self._n_head = self._n_y + problem.n_antennas
+        self._y_index = _y_index(problem)
+        self._means = _mean_directions(problem, combined) if problem.shared else None
         n_leaves, n_prices = problem.thresholds.shape
         n_kept = sum(block.size**2 for block in problem.shared)
         self._border = np.zeros((n_leaves, n_prices, self._n_head + n_kept))
@@ -160,73 +176,70 @@ class NewtonSystem:
     def _add_group(self, group: BlockGroup, scaling: NesterovTodd) -> None:
         basis = scaling.basis
         if group.forms is not None:
-            seen = adjoint(basis) @ group.forms.vectors
-            if seen.shape[-1] > seen.shape[-2]:
-                root = seen
-            else:
-                root = np.linalg.qr(seen, mode="r")
+            root = adjoint(basis) @ group.forms.vectors
+            if root.shape[-1] < root.shape[-2]:
+                root = _triangular(root)
             forms = svec(root[:, :, None] @ group.forms.weights @ adjoint(root)[:, :, None])
             np.add.at(self._leaf, group.forms.leaf, (forms @ forms.swapaxes(-1, -2)).sum(axis=1))
-        if group.senses:
-            for node_set in self._problem.field.node_sets:
-                self._add_sensing(group, basis, node_set)
+        if group.senses and group.n_members:
+            rho = self._problem.field.basis.shape[-1]
+            per_row = group.n_members * self._y_index.shape[1] * rho * rho
+            chunk = max(1, CHUNK_ELEMENTS // per_row)
+            for first in range(0, group.n_rows, chunk):
+                self._add_sensing(group, basis, slice(first, min(first + chunk, group.n_rows)))
 
-    def _add_sensing(self, group: BlockGroup, basis: ComplexArray, node_set: NodeSet) -> None:
-        field = self._problem.field
-        n_columns = self._problem.selection.shape[1]
-        y = y_index(node_set, field.rows, field.n_parameters, n_columns)
-        p = self._n_y + node_set.antennas
-        averaged = (
-            Directions.at(self._problem, self._combined, node_set.sheets).mean() if self._problem.averaged else None
-        )
-        rho = field.basis.shape[-1]
-        rows_per_chunk = max(1, CHUNK_ELEMENTS // (max(group.n_members, 1) * len(y) * rho * rho))
-        yy = np.zeros((len(y), len(y)))
-        yp = np.zeros((len(y), len(p)))
-        pp = np.zeros((len(p), len(p)))
-        for first in range(node_set.sheets.start, node_set.sheets.stop, rows_per_chunk):
-            rows = slice(first, min(first + rows_per_chunk, node_set.sheets.stop))
-            t = basis[rows]
-            orthonormal, root = np.linalg.qr(adjoint(t) @ field.basis[rows])
-            if averaged is None:
-                columns = Directions.at(self._problem, self._combined, rows).columns(root)
-            else:
-                columns = svec(root[:, :, None] @ averaged @ adjoint(root)[:, :, None])
-            reduced = adjoint(orthonormal) @ adjoint(t)
-            antennas = _square_svec(reduced.swapaxes(-1, -2))
-            flat = columns.swapaxes(-1, -2).reshape(-1, len(y))
-            yy += flat.T @ flat
-            yp += flat.T @ antennas.swapaxes(-1, -2).reshape(-1, len(p))
-            metric = t @ adjoint(t)
-            pp += (metric.real**2 + metric.imag**2).sum(axis=(0, 1))
+    def _add_sensing(self, group: BlockGroup, basis: ComplexArray, rows: slice) -> None:
+        """Contribution of some rows of blocks that enter F."""
+        field, sets = self._problem.field, self._problem.field.node_sets
+        t = basis[rows]
+        orthonormal, root = np.linalg.qr(adjoint(t) @ field.basis[rows])
+        if self._means is None or not self._problem.averaged:
+            columns = Directions.at(self._problem, self._combined, rows).columns(root)
+        else:
+            own = self._means[sets.of_sheet[rows]][:, None]
+            columns = svec(root[:, :, None] @ own @ adjoint(root)[:, :, None])
+        reduced = adjoint(orthonormal) @ adjoint(t)
+        antennas = _square_svec(reduced.swapaxes(-1, -2))
+        metric = t @ adjoint(t)
+        squares = (metric.real**2 + metric.imag**2).sum(axis=1)
+        n_y, n_p = columns.shape[2], antennas.shape[2]
+        border = np.zeros((len(t), 0, n_y + n_p))
+        if group.forms is not None:
+            vectors = group.forms.vectors[rows]
+            seen = reduced @ vectors
+            forms = svec(seen[:, :, None] @ group.forms.weights @ adjoint(seen)[:, :, None])
+            at_antennas = metric @ vectors
+            moved = at_antennas[:, :, None] @ group.forms.weights
+            crossed = (moved * at_antennas.conj()[:, :, None]).sum(axis=-1).real.sum(axis=1)
+            border = np.concatenate([(forms @ columns.swapaxes(-1, -2)).sum(axis=1), -crossed], axis=-1)
+        for index in range(sets.of_sheet[rows.start], sets.of_sheet[rows.stop - 1] + 1):
+            first = max(rows.start, int(sets.edges[index]))
+            last = min(rows.stop, int(sets.edges[index + 1]))
+            own_rows = slice(first - rows.start, last - rows.start)
+            y, p = self._y_index[index], self._n_y + sets.antennas[index]
+            flat = columns[own_rows].swapaxes(-1, -2).reshape(-1, n_y)
+            crossed = flat.T @ antennas[own_rows].swapaxes(-1, -2).reshape(-1, n_p)
+            self._head[np.ix_(y, y)] += flat.T @ flat
+            self._head[np.ix_(y, p)] -= crossed
+            self._head[np.ix_(p, y)] -= crossed.T
+            self._head[np.ix_(p, p)] += squares[own_rows].sum(axis=0)
             if group.forms is not None:
-                seen = reduced @ group.forms.vectors[rows]
-                forms = svec(seen[:, :, None] @ group.forms.weights @ adjoint(seen)[:, :, None])
-                border = np.zeros((rows.stop - rows.start, forms.shape[2], len(y) + len(p)))
-                border[..., : len(y)] = (forms @ columns.swapaxes(-1, -2)).sum(axis=1)
-                at_antennas = metric @ group.forms.vectors[rows]
-                moved = at_antennas[:, :, None] @ group.forms.weights
-                border[..., len(y) :] = -(moved * at_antennas.conj()[:, :, None]).sum(axis=-1).real.sum(axis=1)
-                leaf = group.forms.leaf[rows]
-                index = np.r_[y, p]
-                # every leaf occurs once among the rows of one node set
-                self._border[leaf[:, None, None], np.arange(forms.shape[2])[:, None], index] += border
-        self._head[np.ix_(y, y)] += yy
-        self._head[np.ix_(y, p)] -= yp
-        self._head[np.ix_(p, y)] -= yp.T
-        self._head[np.ix_(p, p)] += pp
+                # a leaf occurs at most once among the rows of one node set
+                leaf = group.forms.leaf[first:last, None, None]
+                self._border[leaf, np.arange(border.shape[1])[:, None], np.r_[y, p]] += border[own_rows]
 
     def _add_shared(self, block: SharedBlock, scaling: NesterovTodd, own: slice) -> None:
-        field = self._problem.field
-        node_set = field.node_sets[block.node_set]
-        y = y_index(node_set, field.rows, field.n_parameters, self._problem.selection.shape[1])
-        p = self._n_y + node_set.antennas
+        field, sets = self._problem.field, self._problem.field.node_sets
+        assert self._means is not None
+        count = sets.counts[block.node_set]
         t = scaling.basis
-        root = adjoint(t) @ field.basis[node_set.sheets.start, 0]
-        mean = Directions.at(self._problem, self._combined, node_set.sheets).mean()
-        columns = node_set.n_sheets * svec(root @ mean @ adjoint(root))
-        antennas = -node_set.n_sheets * _square_svec(t.conj())
-        for index, coupling in ((y, columns), (p, antennas)):
+        root = adjoint(t) @ field.basis[sets.edges[block.node_set], 0]
+        columns = count * svec(root @ self._means[block.node_set] @ adjoint(root))
+        antennas = -count * _square_svec(t.conj())
+        for index, coupling in (
+            (self._y_index[block.node_set], columns),
+            (self._n_y + sets.antennas[block.node_set], antennas),
+        ):
             self._head[index, own] = coupling
             self._head[own, index] = coupling.T
         diagonal = np.arange(own.start, own.stop)

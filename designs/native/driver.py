@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cache
 
-from disac.designs.native.predictor_corrector import Iterate, run
+from threadpoolctl import ThreadpoolController
+
+from disac.designs.native.predictor_corrector import run
 from disac.designs.native.problems import build
+from disac.designs.native.saddle import Iterate
 from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """The BLAS libraries: matrices are small here, and more threads than one only get in each other's way."""
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True)
@@ -50,21 +60,22 @@ def solve(
     started = time.perf_counter()
     built = build(problem)
     prepared = time.perf_counter()
-    outcome = run(built.saddle, tolerance, None if warm_start is None else warm_start.iterate)
-    covariances, comm_covariances = built.covariances(outcome.covariances)
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        outcome = run(built.saddle, tolerance, None if warm_start is None else warm_start.iterate)
+    covariances, comm_covariances = built.covariances(outcome.best.covariances)
     unit = built.units.objective
     return NativeSolution(
         covariances=covariances,
         comm_covariances=comm_covariances,
-        power_price=built.power_price(outcome.prices),
-        sinr_price=built.sinr_price(outcome.prices),
-        fisher_weights=built.fisher_weights(outcome.prices),
-        split_price=built.split_price(outcome.prices),
+        power_price=built.power_price(outcome.best.prices),
+        sinr_price=built.sinr_price(outcome.best.prices),
+        fisher_weights=built.fisher_weights(outcome.best.prices),
+        split_price=built.split_price(outcome.best.prices),
         status=outcome.status,
         iterations=outcome.iterations,
         solve_seconds=time.perf_counter() - prepared,
         compile_seconds=prepared - started,
-        value=unit * outcome.value,
-        bound=unit * outcome.bound,
+        value=unit * outcome.best.value,
+        bound=unit * outcome.best.bound,
         iterate=outcome.last,
     )

@@ -2,302 +2,238 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from disac.designs.native.arrow import NewtonSystem
-from disac.designs.native.cones import NesterovTodd, adjoint, hermitian, positive_step_limit
-from disac.designs.native.saddle import Blocks, Prices, SaddleProblem
+from disac.designs.native.bounds import Bracket, bracket, ray_value
+from disac.designs.native.cones import NesterovTodd, hermitian, positive_step_limit
+from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
+from disac.designs.native.starting_point import starting_point
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
+Status = Literal["solved", "infeasible", "stalled"]
+
 BOUNDARY_FRACTION = 0.97
-VERBOSE = False
-
-
-@dataclass(frozen=True)
-class Iterate:
-    """A point in the interior of all cones.
-
-    Attributes
-    ----------
-    primal, dual : factors L with R = L L^H and S = L L^H.
-    prices : (Y, p, lambda).
-    power_slack, leaf_slack : (N M_t,) and (L, n_inequalities) positive slacks of the power and SINR constraints.
-    """
-
-    primal: Blocks
-    dual: Blocks
-    prices: Prices
-    power_slack: RealArray
-    leaf_slack: RealArray
-
-    def covariances(self) -> Blocks:
-        """R."""
-        return self.primal.map(_square)
-
-    def complementarity(self, n_inequalities: int) -> float:
-        """Sum of all complementarity products."""
-        products = sum(
-            float(np.sum(np.abs(adjoint(dual) @ primal) ** 2))
-            for primal, dual in zip(self.primal, self.dual, strict=True)
-        )
-        return (
-            products
-            + float(self.prices.power @ self.power_slack)
-            + float(np.sum(self.prices.leaf[:, :n_inequalities] * self.leaf_slack))
-        )
-
-
-def _square(factor: ComplexArray) -> ComplexArray:
-    return hermitian(factor @ adjoint(factor))
-
-
-@dataclass(frozen=True)
-class Certified:
-    value: float
-    bound: float
-    covariances: Blocks
-    prices: Prices
-
-    @property
-    def gap(self) -> float:
-        return (self.value - self.bound) / self.bound if self.bound > 0 else float("inf")
+"""Share of the way to the boundary of the cones that a step may go."""
+SHORTEST_STEP = 1e-4
+"""A step shorter than this counts as a stall."""
+PATIENCE = 6
+"""Iterations without a better bracket, once there is one, after which the method has stalled."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    status: str
-    covariances: Blocks
-    prices: Prices
-    value: float
-    bound: float
+    """Where the method ended.
+
+    Attributes
+    ----------
+    status : ``solved``, ``infeasible`` (then ``best.prices`` are a dual ray) or ``stalled``.
+    best : the point with the smallest gap.
+    iterations : Newton systems that were solved.
+    last : the last iterate, in the interior.
+    """
+
+    status: Status
+    best: Bracket
     iterations: int
     last: Iterate
 
 
-def objective(problem: SaddleProblem, fisher: RealArray) -> tuple[float, RealArray]:
-    """tr(E^T F^-1 E) and F^-1 E; inf when F is singular in floating point."""
-    scale = 1 / np.sqrt(np.diagonal(fisher))
-    try:
-        factor = cho_factor(fisher * scale * scale[:, None], lower=True)
-    except np.linalg.LinAlgError:
-        return float("inf"), np.full_like(problem.selection, np.nan)
-    weights = scale[:, None] * cho_solve(factor, scale[:, None] * problem.selection)
-    return float(np.sum(problem.selection * weights)), weights
+@dataclass(frozen=True)
+class Step:
+    """A Newton step; ``primal`` and ``dual`` are in scaled coordinates."""
+
+    prices: Prices
+    primal: Blocks
+    dual: Blocks
+    covariances: Blocks
+    power_slack: RealArray
+    leaf_slack: RealArray
 
 
-def dual_bound(problem: SaddleProblem, prices: Prices) -> tuple[float, Prices]:
-    """Dual objective after repairing the prices to be dual feasible, and the repaired prices."""
-    n_in = problem.n_inequalities
-    leaf = prices.leaf.copy()
-    leaf[:, :n_in] = np.maximum(leaf[:, :n_in], 0)
-    prices = Prices(prices.weights, np.maximum(prices.power, 0), leaf)
-    slacks = problem.slacks(prices)
-    if any(not group.senses for group in problem.groups):
-        leaf += _leaf_shift(problem, slacks)[:, None] * problem.interior
-        slacks = problem.slacks(prices)
-    shift = np.zeros(problem.n_antennas)
-    for group, matrices in zip(problem.groups, slacks.groups, strict=True):
-        if group.senses and group.n_members:
-            smallest = np.linalg.eigvalsh(matrices)[..., 0].min(axis=1)
-            for nodes in problem.field.node_sets:
-                shift[nodes.antennas] = np.maximum(shift[nodes.antennas], -smallest[nodes.sheets].min())
-    for block, matrix in zip(problem.shared, slacks.shared, strict=True):
-        nodes = problem.field.node_sets[block.node_set]
-        smallest = float(np.linalg.eigvalsh(matrix)[0])
-        shift[nodes.antennas] = np.maximum(shift[nodes.antennas], -smallest / nodes.n_sheets)
-    prices = Prices(prices.weights, prices.power + shift, leaf)
-    return dual_objective(problem, prices), prices
+class Linearization:
+    """The optimality conditions at an iterate, linearized.
 
+    The conditions are S = slacks(Y, p, lambda), F(R) Y = E, s_p = P - power(R), s_mu = a(R) - b, and R S, p s_p and
+    lambda s_mu equal to one target. Steps of the slacks come from their complementarity, which keeps them accurate when
+    they are far smaller than the rounding errors of a(R).
 
-def _leaf_shift(problem: SaddleProblem, slacks: Blocks) -> RealArray:
-    """(L,) what is missing to positive definiteness of the blocks outside F."""
-    missing = np.zeros(len(problem.thresholds))
-    for group, matrices in zip(problem.groups, slacks.groups, strict=True):
-        if not group.senses and group.forms is not None:
-            np.maximum.at(missing, group.forms.leaf, -np.linalg.eigvalsh(matrices)[..., 0].min(axis=1))
-    return missing
-
-
-def dual_objective(problem: SaddleProblem, prices: Prices) -> float:
-    """2 tr(E^T Y) - P sum p + sum b lambda."""
-    return 2 * float(np.sum(problem.selection * prices.weights)) + ray_value(problem, prices)
-
-
-def ray_value(problem: SaddleProblem, prices: Prices) -> float:
-    """-P sum p + sum b lambda; positive at a dual feasible point proves that the constraints cannot be met.
-
-    Q(Y) >= 0, so (0, p, lambda) is dual feasible with (Y, p, lambda), and so is every multiple of it.
+    Raises
+    ------
+    numpy.linalg.LinAlgError : the iterate is too close to the boundary for floating point.
     """
-    return -problem.power_limit * float(np.sum(prices.power)) + float(np.sum(problem.thresholds * prices.leaf))
 
+    def __init__(self, problem: SaddleProblem, point: Iterate) -> None:
+        self.problem, self.point = problem, point
+        n_in = problem.n_inequalities
+        prices = point.prices
+        covariances = point.covariances()
+        self.fisher = problem.fisher(covariances)
+        self._combined = problem.field.combine(prices.weights)
+        lifted = problem.lift(problem.field.curvature(self._combined), prices)
+        self._dual_residual = point.dual_matrices().map(np.add, lifted)
+        self._weights_residual = self.fisher @ prices.weights - problem.selection
+        self._power_residual = point.power_slack + problem.power(covariances) - problem.power_limit
+        self._forms_residual = problem.thresholds - problem.forms(covariances)
+        self._forms_residual[:, :n_in] += point.leaf_slack
+        self._leaf_price = prices.leaf[:, :n_in]
+        self._power_diagonal = point.power_slack / prices.power
+        self._leaf_diagonal = point.leaf_slack / self._leaf_price
+        pairs = zip(point.primal, point.dual, strict=True)
+        self._scalings = [NesterovTodd.from_factors(primal, dual) for primal, dual in pairs]
+        self._system = NewtonSystem(
+            problem,
+            prices.weights,
+            self._combined,
+            self.fisher,
+            self._scalings,
+            self._power_diagonal,
+            self._leaf_diagonal,
+        )
 
-def starting_point(problem: SaddleProblem) -> Iterate:
-    """Equal powers at half the limit and prices that make every S positive definite."""
-    field = problem.field
-    n_in = problem.n_inequalities
-    per_sheet = sum(group.n_members for group in problem.groups if group.senses) + bool(problem.shared)
-    groups = []
-    for group in problem.groups:
-        level = np.empty(group.n_rows)
-        for nodes in field.node_sets:
-            level[nodes.sheets] = problem.power_limit / (2 * nodes.n_sheets * (per_sheet if group.senses else n_in))
-        shape = (group.n_rows, group.n_members, group.size, group.size)
-        groups.append(np.broadcast_to(np.sqrt(level)[:, None, None, None] * np.eye(group.size, dtype=complex), shape))
-    shared = []
-    for block in problem.shared:
-        level_of_node = problem.power_limit / (2 * field.node_sets[block.node_set].n_sheets * per_sheet)
-        shared.append(np.sqrt(level_of_node) * np.eye(block.size, dtype=complex))
-    primal = Blocks(tuple(groups), tuple(shared))
-    covariances = primal.map(_square)
-    _, weights = objective(problem, problem.fisher(covariances))
-    power_slack = problem.power_limit - problem.power(covariances)
+    def _scale_dual(self, matrices: Blocks) -> Blocks:
+        return matrices.map(lambda matrix, scaling: scaling.scale_dual(matrix), self._scalings)
 
-    zero = Prices(weights, np.zeros(problem.n_antennas), np.zeros_like(problem.thresholds))
-    price = 2 * max(-float(np.linalg.eigvalsh(m)[..., 0].min()) for m in problem.slacks(zero) if m.size)
-    achieved = problem.forms(covariances)[:, :n_in]
-    thresholds = problem.thresholds[:, :n_in]
-    leaf_slack = np.maximum(achieved - thresholds, 0.1 * (thresholds + np.abs(achieved)))
-    leaf = np.zeros_like(problem.thresholds)
-    leaf[:, :n_in] = 0.1 * price / leaf_slack
-    prices = Prices(weights, np.full(problem.n_antennas, price), leaf)
-    if any(not group.senses for group in problem.groups):
-        leaf += (2 * _leaf_shift(problem, problem.slacks(prices)).max() + 0.1 * price) * problem.interior
-    smallest = min(float(np.linalg.eigvalsh(m)[..., 0].min()) for m in problem.slacks(prices) if m.size)
-    prices = Prices(weights, prices.power + max(0.0, -smallest) + 0.1 * price, leaf)
-    dual = problem.slacks(prices).map(np.linalg.cholesky)
-    return Iterate(primal, dual, prices, power_slack, leaf_slack)
+    def _unscale_primal(self, matrices: Blocks) -> Blocks:
+        return matrices.map(lambda matrix, scaling: scaling.primal(matrix), self._scalings)
+
+    def step(self, target: float, affine: Step | None = None) -> Step:
+        """Step towards complementarity ``target``; with the second-order terms of an earlier affine step."""
+        problem, point = self.problem, self.point
+        n_in = problem.n_inequalities
+        n_groups = len(problem.groups)
+        residual = self._dual_residual
+        weights = -2 * self._weights_residual
+        power = target / point.prices.power - point.power_slack
+        leaf = target / self._leaf_price - point.leaf_slack
+        corrections: list[ComplexArray | None] = [None] * len(self._scalings)
+        if affine is not None:
+            corrections = [hermitian(r @ s) for r, s in zip(affine.primal, affine.dual, strict=True)]
+            power = power - affine.prices.power * affine.power_slack / point.prices.power
+            leaf = leaf - affine.prices.leaf[:, :n_in] * affine.leaf_slack / self._leaf_price
+            weights = weights - 2 * problem.fisher(affine.covariances) @ affine.prices.weights
+            residual = residual.map(np.add, problem.curvature(affine.prices.weights))
+        sums = [scaling.complementarity(target, c) for scaling, c in zip(self._scalings, corrections, strict=True)]
+        targets = Blocks(tuple(sums[:n_groups]), tuple(sums[n_groups:]))
+        scaled_residual = self._scale_dual(residual)
+
+        rows = self._forms_residual.copy()
+        rows[:, :n_in] += leaf
+        right = Prices(weights, power + self._power_residual, rows)
+        offset = self._unscale_primal(scaled_residual.map(np.add, targets))
+        prices = self._system.solve(right - problem.gradient(point.prices.weights, offset))
+        primal, dual, covariances = self._covariance_step(prices, scaled_residual, targets)
+        prices = prices + self._system.solve(right - self._rows(prices, covariances))
+        primal, dual, covariances = self._covariance_step(prices, scaled_residual, targets)
+        return Step(
+            prices,
+            primal,
+            dual,
+            covariances,
+            power - self._power_diagonal * prices.power,
+            leaf - self._leaf_diagonal * prices.leaf[:, :n_in],
+        )
+
+    def _covariance_step(self, step: Prices, scaled_residual: Blocks, targets: Blocks) -> tuple[Blocks, Blocks, Blocks]:
+        slope = self._scale_dual(self.problem.slope(self._combined, step))
+        dual = slope.map(lambda own, rest: -hermitian(own + rest), scaled_residual)
+        primal = targets.map(lambda total, own: hermitian(total - own), dual)
+        return primal, dual, self._unscale_primal(primal)
+
+    def _rows(self, step: Prices, covariances: Blocks) -> Prices:
+        """Left sides of the linearized rows of Y, p and lambda."""
+        n_in = self.problem.n_inequalities
+        diagonal = np.zeros_like(step.leaf)
+        diagonal[:, :n_in] = self._leaf_diagonal * step.leaf[:, :n_in]
+        own = Prices(2 * self.fisher @ step.weights, self._power_diagonal * step.power, diagonal)
+        return own + self.problem.gradient(self.point.prices.weights, covariances)
+
+    def limit(self, step: Step) -> float:
+        """Length of the step that reaches the boundary of a cone."""
+        point = self.point
+        n_in = self.problem.n_inequalities
+        lengths = [
+            positive_step_limit(point.prices.power, step.prices.power),
+            positive_step_limit(point.power_slack, step.power_slack),
+            positive_step_limit(self._leaf_price, step.prices.leaf[:, :n_in]),
+            positive_step_limit(point.leaf_slack, step.leaf_slack),
+        ]
+        for scaling, primal, dual in zip(self._scalings, step.primal, step.dual, strict=True):
+            if primal.size:
+                lengths += [scaling.step_limit(primal), scaling.step_limit(dual)]
+        return min(lengths)
+
+    def moved(self, step: Step, length: float) -> Iterate:
+        """The iterate after a step of some length."""
+        point = self.point
+        factors = [
+            scaling.moved_factors(primal, dual, length)
+            for scaling, primal, dual in zip(self._scalings, step.primal, step.dual, strict=True)
+        ]
+        n_groups = len(self.problem.groups)
+        primal, dual = ([pair[i] for pair in factors] for i in (0, 1))
+        return Iterate(
+            Blocks(tuple(primal[:n_groups]), tuple(primal[n_groups:])),
+            Blocks(tuple(dual[:n_groups]), tuple(dual[n_groups:])),
+            point.prices + step.prices * length,
+            point.power_slack + length * step.power_slack,
+            point.leaf_slack + length * step.leaf_slack,
+        )
 
 
 def run(
-    problem: SaddleProblem, tolerance: float = 1e-7, start: Iterate | None = None, max_iterations: int = 60
+    problem: SaddleProblem,
+    tolerance: float,
+    start: Iterate | None = None,
+    max_iterations: int = 80,
+    monitor: Callable[[int, Bracket, float], None] | None = None,
 ) -> Outcome:
+    """Iterate until the gap between a feasible value and a verified dual bound is within ``tolerance`` of the value.
+
+    Parameters
+    ----------
+    problem : the problem.
+    tolerance : relative gap.
+    start : an interior point; the default one if None.
+    max_iterations : more are counted as a stall.
+    monitor : called with iteration, bracket and complementarity before every Newton step.
+    """
     point = starting_point(problem) if start is None else start
-    n_in = problem.n_inequalities
-    degree = problem.degree
-    best: Certified | None = None
-    for iteration in range(max_iterations):
-        prices = point.prices
-        covariances = point.covariances()
-        dual = point.dual.map(_square)
-        fisher = problem.fisher(covariances)
-        combined = problem.field.combine(prices.weights)
-        lifted = problem.lift(problem.field.curvature(combined), prices)
-        dual_residual = dual.map(np.add, lifted)
-        weights_residual = fisher @ prices.weights - problem.selection
-        power_residual = point.power_slack + problem.power(covariances) - problem.power_limit
-        forms = problem.forms(covariances)
-        forms_residual = problem.thresholds - forms
-        forms_residual[:, :n_in] += point.leaf_slack
-        mu = point.complementarity(n_in) / degree
-
-        value, _ = objective(problem, fisher)
-        bound, repaired = dual_bound(problem, prices)
-        if ray_value(problem, repaired) > 0:
-            return Outcome("infeasible", covariances, repaired, value, bound, iteration, point)
-        feasible = bool(
-            np.all(problem.power(covariances) <= problem.power_limit)
-            and np.all(forms[:, :n_in] >= problem.thresholds[:, :n_in])
-        )
-        gap = (value - bound) / abs(value)
-        if VERBOSE:
-            print(
-                f"{iteration:3d} value {value:.9e} bound {bound:.9e} gap {gap:.2e} mu*deg/val {mu * degree / value:.2e} rY {np.abs(weights_residual).max():.1e} rp {np.abs(power_residual).max():.1e} rf {np.abs(forms_residual).max() if forms_residual.size else 0:.1e} rS {max((np.abs(m).max() for m in dual_residual if m.size), default=0):.1e} feas {feasible}"
-            )
-        if feasible and (best is None or gap < best.gap):
-            best = Certified(value, bound, covariances, repaired)
-        if feasible and gap < tolerance:
-            return Outcome("solved", covariances, repaired, value, bound, iteration, point)
-
-        scalings = [NesterovTodd.from_factors(r, s) for r, s in zip(point.primal, point.dual, strict=True)]
-        leaf_price = prices.leaf[:, :n_in]
-        power_diagonal, leaf_diagonal = point.power_slack / prices.power, point.leaf_slack / leaf_price
+    best: Bracket | None = None
+    best_iteration = 0
+    status: Status = "stalled"
+    iteration = 0
+    for iteration in range(max_iterations + 1):
+        here = bracket(problem, point)
+        complementarity = point.complementarity(problem.n_inequalities) / problem.degree
+        if monitor is not None:
+            monitor(iteration, here, complementarity)
+        if ray_value(problem, here.prices) > 0:
+            return Outcome("infeasible", here, iteration, point)
+        if best is None or here.gap < best.gap:
+            best, best_iteration = here, iteration
+        if best.gap <= tolerance:
+            status = "solved"
+            break
+        if iteration - best_iteration >= PATIENCE and best.gap < 1e-2:
+            break
         try:
-            system = NewtonSystem(problem, prices.weights, combined, fisher, scalings, power_diagonal, leaf_diagonal)
+            system = Linearization(problem, point)
+            affine = system.step(0.0)
+            centering = (1 - min(1.0, system.limit(affine))) ** 3
+            step = system.step(centering * complementarity, affine)
+            length = min(1.0, BOUNDARY_FRACTION * system.limit(step))
+            if not length > SHORTEST_STEP:
+                break
+            point = system.moved(step, length)
         except np.linalg.LinAlgError:
-            return Outcome("stalled", covariances, repaired, value, bound, iteration, point)
-
-        def direction(target: float, affine=None):
-            corrections = [None] * len(scalings)
-            residual = dual_residual
-            right_y = -2 * weights_residual
-            right_power = target / prices.power - point.power_slack + power_residual
-            right_leaf = forms_residual.copy()
-            right_leaf[:, :n_in] += target / leaf_price - point.leaf_slack
-            if affine is not None:
-                step_a, primal_a, dual_a, covariance_a, ps_a, ls_a = affine
-                corrections = [hermitian(r @ s) for r, s in zip(primal_a, dual_a, strict=True)]
-                right_power -= step_a.power * ps_a / prices.power
-                right_leaf[:, :n_in] -= step_a.leaf[:, :n_in] * ls_a / leaf_price
-                right_y -= 2 * problem.fisher(covariance_a) @ step_a.weights
-                second = problem.lift(
-                    problem.field.curvature(problem.field.combine(step_a.weights)),
-                    Prices(step_a.weights, np.zeros_like(step_a.power), np.zeros_like(step_a.leaf)),
-                )
-                residual = residual.map(np.add, second)
-            targets = [w.complementarity(target, c) for w, c in zip(scalings, corrections, strict=True)]
-            scaled_residual = residual.map(lambda m, w: w.scale_dual(m), scalings)
-            offset = scaled_residual.map(np.add, targets)
-            moved = offset.map(lambda m, w: w.primal(m), scalings)
-            right = Prices(right_y, right_power, right_leaf)
-            step = system.solve(right - problem.gradient(prices.weights, moved))
-            for refinement in range(2):
-                slope = problem.slope(combined, step)
-                scaled_slope = slope.map(lambda m, w: w.scale_dual(m), scalings)
-                dual_step = scaled_slope.map(lambda m, r: -hermitian(m + r), scaled_residual)
-                primal_step = dual_step.map(lambda m, t: hermitian(t - m), targets)
-                covariance_step = primal_step.map(lambda m, w: w.primal(m), scalings)
-                if refinement:
-                    break
-                rows = problem.gradient(prices.weights, covariance_step)
-                diagonal_leaf = np.zeros_like(step.leaf)
-                diagonal_leaf[:, :n_in] = leaf_diagonal * step.leaf[:, :n_in]
-                rows = rows + Prices(2 * fisher @ step.weights, power_diagonal * step.power, diagonal_leaf)
-                step = step + system.solve(right - rows)
-            ps = -power_residual - problem.power(covariance_step)
-            ls = -forms_residual[:, :n_in] + problem.forms(covariance_step)[:, :n_in]
-            return step, primal_step, dual_step, covariance_step, ps, ls
-
-        def limit(d):
-            step, primal_step, dual_step, _, ps, ls = d
-            lengths = [
-                positive_step_limit(prices.power, step.power),
-                positive_step_limit(point.power_slack, ps),
-                positive_step_limit(leaf_price, step.leaf[:, :n_in]),
-                positive_step_limit(point.leaf_slack, ls),
-            ]
-            for w, a, b in zip(scalings, primal_step, dual_step, strict=True):
-                if a.size:
-                    lengths += [w.step_limit(a), w.step_limit(b)]
-            return min(lengths)
-
-        affine = direction(0.0)
-        length = min(1.0, limit(affine))
-        sigma = (1 - length) ** 3
-        full = direction(sigma * mu, affine)
-        length = min(1.0, BOUNDARY_FRACTION * limit(full))
-        if VERBOSE:
-            print(f"      sigma {sigma:.1e} length {length:.3f}")
-        step, primal_step, dual_step, _, ps, ls = full
-        primal_factors, dual_factors = [], []
-        try:
-            for w, a, b in zip(scalings, primal_step, dual_step, strict=True):
-                f, g = w.moved_factors(a, b, length)
-                primal_factors.append(f)
-                dual_factors.append(g)
-        except np.linalg.LinAlgError:
-            return Outcome("stalled", covariances, repaired, value, bound, iteration, point)
-        n_groups = len(problem.groups)
-        point = Iterate(
-            Blocks(tuple(primal_factors[:n_groups]), tuple(primal_factors[n_groups:])),
-            Blocks(tuple(dual_factors[:n_groups]), tuple(dual_factors[n_groups:])),
-            prices + step * length,
-            point.power_slack + length * ps,
-            point.leaf_slack + length * ls,
-        )
-    return Outcome("iteration limit", covariances, repaired, value, bound, iteration, point)
+            break
+    assert best is not None
+    return Outcome(status, best, iteration, point)

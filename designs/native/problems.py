@@ -13,7 +13,7 @@ from disac.designs.native.saddle import (
     BlockGroup,
     Blocks,
     Forms,
-    NodeSet,
+    NodeSets,
     Prices,
     SaddleProblem,
     SensingField,
@@ -66,6 +66,11 @@ class BuiltProblem:
     subcarrier: IndexArray
     split_basis: ComplexArray
 
+    @property
+    def joint(self) -> bool:
+        """Whether the blocks are covariances of all nodes' antennas."""
+        return _is_joint(self.relaxed)
+
     def covariances(self, blocks: Blocks) -> tuple[ComplexArray, ComplexArray]:
         """R_l (L, D, D) and R_c[n, u, l] (N, U, L, M_t, M_t) of block matrices, in units of power."""
         s = self.relaxed.scenario
@@ -73,7 +78,7 @@ class BuiltProblem:
         total = np.zeros((s.n_subcarriers, n_nodes, m_t, n_nodes, m_t), dtype=complex)
         data = np.zeros((n_nodes, s.n_users, s.n_subcarriers, m_t, m_t), dtype=complex)
         main = blocks.groups[0]
-        if main.shape[-1] == n_nodes * m_t:
+        if self.joint:
             total[:] = main[:, 0].reshape(total.shape)
             own = np.arange(n_nodes)
             diagonal = total[:, own, :, own].copy()
@@ -82,11 +87,13 @@ class BuiltProblem:
             elif n_users:
                 data[:] = self._split(diagonal, blocks.groups[1])
         else:
-            for node, nodes in enumerate(self.saddle.field.node_sets):
-                rows = self.subcarrier[nodes.sheets]
-                total[rows, node, :, node] = main[nodes.sheets].sum(axis=1)
+            sets = self.saddle.field.node_sets
+            for node in range(n_nodes):
+                own = main[sets.sheets(node)]
+                rows = self.subcarrier[sets.sheets(node)]
+                total[rows, node, :, node] = own.sum(axis=1)
                 if n_users:
-                    data[node][:, rows] = main[nodes.sheets].swapaxes(0, 1)
+                    data[node][:, rows] = own.swapaxes(0, 1)
             for block, matrix in zip(self.saddle.shared, blocks.shared, strict=True):
                 total[block.leaf, block.node_set, :, block.node_set] += matrix
         unit = self.units.covariance
@@ -135,7 +142,7 @@ class BuiltProblem:
 def build(relaxed: RelaxedProblem) -> BuiltProblem:
     """The saddle form of a design problem."""
     s = relaxed.scenario
-    joint = relaxed.signal == "joint" and s.n_nodes > 1
+    joint = _is_joint(relaxed)
     covariance = s.tx_power / s.n_subcarriers
     field, subcarrier, parameters = _sensing_field(relaxed, joint, covariance)
     positions = np.arange(2 * s.n_targets)
@@ -172,6 +179,11 @@ def build(relaxed: RelaxedProblem) -> BuiltProblem:
     return BuiltProblem(relaxed, saddle, units, subcarrier, basis)
 
 
+def _is_joint(relaxed: RelaxedProblem) -> bool:
+    """A single node's joint covariance is a node covariance."""
+    return relaxed.signal == "joint" and relaxed.scenario.n_nodes > 1
+
+
 def _transmit_bases(scenario: Scenario, mode: str) -> ComplexArray:
     """Orthonormal bases (N, M_t, r) of the conjugate steering vectors, and of their slopes where angles matter."""
     angle = scenario.target_geometry.angle
@@ -199,8 +211,11 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
     imag = real + n * n * k
     if joint:
         subcarrier = np.arange(n_subcarriers)
-        node_sets: tuple[NodeSet, ...] = (
-            NodeSet(slice(0, n_subcarriers), np.arange(n * m_t), real.reshape(n, -1), imag.reshape(n, -1)),
+        node_sets = NodeSets(
+            np.array([0, n_subcarriers]),
+            np.arange(n * m_t)[None],
+            real.reshape(1, n, n * k),
+            imag.reshape(1, n, n * k),
         )
         basis = np.zeros((n, m_t, n, r_t), dtype=complex)
         basis[np.arange(n), :, np.arange(n)] = bases
@@ -212,13 +227,14 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
         receive = np.broadcast_to(factors.receive[:, None], (n, n, k, r)).reshape(n, n * k, r)
     else:
         served = [np.flatnonzero(row) for row in relaxed.serves]
-        edges = np.cumsum([0, *(len(rows_of_node) for rows_of_node in served)])
         subcarrier = np.concatenate(served)
-        node = np.repeat(np.arange(n), np.diff(edges))
-        node_sets = tuple(
-            NodeSet(slice(int(edges[m]), int(edges[m + 1])), np.arange(m * m_t, (m + 1) * m_t), real[:, m], imag[:, m])
-            for m in range(n)
+        node_sets = NodeSets(
+            np.cumsum([0, *map(len, served)]),
+            np.arange(n * m_t).reshape(n, m_t),
+            real.swapaxes(0, 1),
+            imag.swapaxes(0, 1),
         )
+        node = node_sets.of_sheet
         basis = bases[node][:, None]
         geometry = geometry[subcarrier, :, :, :, node]
         transmit = transmit[subcarrier, :, node]
@@ -239,9 +255,9 @@ def _rescaled(field: SensingField, parameters: RealArray) -> SensingField:
     stack, transmit = field.stack.copy(), field.transmit.copy()
     n_geometry = len(field.rows)
     stack[:, :, :n_geometry] *= parameters[field.rows][:, None, None]
-    for nodes in field.node_sets:
-        stack[nodes.sheets, :, n_geometry:] *= parameters[nodes.real][..., None, None]
-        transmit[nodes.sheets] *= parameters[nodes.real][..., None]
+    links = parameters[field.node_sets.real][field.node_sets.of_sheet]
+    stack[:, :, n_geometry:] *= links[..., None, None]
+    transmit *= links[..., None]
     return SensingField(field.basis, stack, field.receive, transmit, field.rows, field.node_sets, field.n_parameters)
 
 
@@ -327,16 +343,11 @@ def _separate_groups(
     beams = relaxed.signal.startswith("beamforming")
     shared: tuple[SharedBlock, ...] = ()
     if beams:
+        served = [subcarrier[field.node_sets.sheets(node)] for node in range(s.n_nodes)]
         shared = tuple(
-            SharedBlock(
-                node,
-                channels[subcarrier[nodes.sheets], node],
-                np.full(n_users, -sinr),
-                subcarrier[nodes.sheets],
-            )
-            for node, nodes in enumerate(field.node_sets)
+            SharedBlock(node, channels[rows, node], np.full(n_users, -sinr), rows) for node, rows in enumerate(served)
         )
-    node = np.concatenate([np.full(nodes.n_sheets, m) for m, nodes in enumerate(field.node_sets)])
+    node = field.node_sets.of_sheet
     forms = None
     if n_users:
         user = np.arange(n_users)

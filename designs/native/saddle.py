@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,45 +28,62 @@ from disac.designs.native.cones import adjoint, hermitian
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IndexArray = NDArray[np.intp]
+Number = TypeVar("Number", np.float64, np.complex128)
 
 
 @dataclass(frozen=True)
-class NodeSet:
-    """Sheets on which the same nodes send, and what they touch.
+class NodeSets:
+    """The sheets in runs, one per set of nodes that send on them, and what each set touches.
 
     Attributes
     ----------
-    sheets : slice of the sheet axis.
-    antennas : (d,) antennas in 0..N M_t - 1 of the blocks on these sheets.
-    real, imag : (N, a) rows of Y that hold Re b and Im b of the a links from these nodes, per receive node.
+    edges : (m + 1,) sheets edges[i] to edges[i + 1] belong to set i; no set is empty.
+    antennas : (m, d) antennas in 0..N M_t - 1 of the blocks of each set.
+    real, imag : (m, N, a) rows of Y that hold Re b and Im b of the a links from these nodes to every receive node.
     """
 
-    sheets: slice
+    edges: IndexArray
     antennas: IndexArray
     real: IndexArray
     imag: IndexArray
 
-    @property
-    def n_sheets(self) -> int:
-        """Number of sheets."""
-        return int(self.sheets.stop - self.sheets.start)
+    def __len__(self) -> int:
+        return len(self.antennas)
+
+    @cached_property
+    def counts(self) -> IndexArray:
+        """(m,) sheets of each set."""
+        return np.diff(self.edges)
+
+    @cached_property
+    def of_sheet(self) -> IndexArray:
+        """(A,) set of each sheet."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    def sheets(self, index: int) -> slice:
+        """Sheets of one set."""
+        return slice(int(self.edges[index]), int(self.edges[index + 1]))
+
+    def total(self, values: NDArray[Number]) -> NDArray[Number]:
+        """Sums of (A, ...) over the sheets of each set."""
+        return np.add.reduceat(values, self.edges[:-1], axis=0)
 
 
 @dataclass(frozen=True)
 class SensingField:
     """Derivatives of the received mean on A sheets, one per subcarrier and set of sending nodes, in compressed spaces.
 
-    Receive antennas enter only through G^H G and are replaced by r rows; transmit antennas enter only through the span of
-    the conjugate steering vectors and their slopes, of dimension rho, with orthonormal ``basis``: G = G' basis^H.
+    Receive antennas enter only through G^H G and are replaced by r rows; transmit antennas enter only through the span
+    of the conjugate steering vectors and their slopes, of dimension rho, with orthonormal ``basis``: G = G' basis^H.
 
     Attributes
     ----------
     basis : (A, 1, d, rho) orthonormal columns.
-    stack : (A, N, S + a, r, rho) G' per receive node: by positions (first 2K) and nuisance parameters, then by Re b of the
-        a links to this node; the derivative by Im b is j times that by Re b.
+    stack : (A, N, S + a, r, rho) G' per receive node: by positions (first 2K) and nuisance parameters, then by Re b of
+        the a links to this node; the derivative by Im b is j times that by Re b.
     receive, transmit : (N, a, r) and (A, N, a, rho) vectors of the links: G' by Re b is receive transmit^H.
     rows : (S,) rows of Y that belong to positions and nuisance parameters.
-    node_sets : the sets of sheets, in order.
+    node_sets : the runs of sheets.
     n_parameters : P.
     """
 
@@ -73,8 +92,21 @@ class SensingField:
     receive: ComplexArray
     transmit: ComplexArray
     rows: IndexArray
-    node_sets: tuple[NodeSet, ...]
+    node_sets: NodeSets
     n_parameters: int
+
+    @cached_property
+    def _local_rows(self) -> IndexArray:
+        """(m, N, S + 2 a) rows of Y that move the mean at each receive node: geometry, Re b, Im b."""
+        sets = self.node_sets
+        geometry = np.broadcast_to(self.rows, (*sets.real.shape[:2], len(self.rows)))
+        return np.concatenate([geometry, sets.real, sets.imag], axis=-1)
+
+    @cached_property
+    def _entries(self) -> IndexArray:
+        """Flat index into F of all entries of all local information matrices."""
+        local = self._local_rows
+        return (local[..., :, None] * self.n_parameters + local[..., None, :]).ravel()
 
     def compress(self, matrices: ComplexArray) -> ComplexArray:
         """basis^H M basis of block matrices (A, B, d, d)."""
@@ -83,47 +115,35 @@ class SensingField:
     def fisher(self, grams: ComplexArray) -> RealArray:
         """F (P, P) from compressed covariances (A, rho, rho)."""
         n_sheets, n_nodes, n_local, n_rx, rho = self.stack.shape
-        n_geometry = len(self.rows)
         moved = (self.stack.reshape(n_sheets, -1, rho) @ grams).reshape(n_sheets, n_nodes, n_local, n_rx * rho)
-        products = self.stack.reshape(moved.shape).conj() @ moved.swapaxes(-1, -2)
-        information = np.zeros((self.n_parameters, self.n_parameters))
-        for nodes in self.node_sets:
-            sums = products[nodes.sheets].sum(axis=0)
-            information[np.ix_(self.rows, self.rows)] += sums[:, :n_geometry, :n_geometry].real.sum(axis=0)
-            for block, re, im in zip(sums, nodes.real, nodes.imag, strict=True):
-                cross, own = block[:n_geometry, n_geometry:], block[n_geometry:, n_geometry:]
-                information[np.ix_(self.rows, re)] += cross.real
-                information[np.ix_(self.rows, im)] -= cross.imag
-                information[np.ix_(re, self.rows)] += cross.real.T
-                information[np.ix_(im, self.rows)] -= cross.imag.T
-                information[np.ix_(re, re)] += own.real
-                information[np.ix_(im, im)] += own.real
-                information[np.ix_(re, im)] -= own.imag
-                information[np.ix_(im, re)] += own.imag
+        products = self.node_sets.total(self.stack.reshape(moved.shape).conj() @ moved.swapaxes(-1, -2))
+        n_geometry = len(self.rows)
+        upper = np.concatenate([products.real, -products.imag[..., n_geometry:]], axis=-1)
+        lower = np.concatenate([products.imag, products.real[..., n_geometry:]], axis=-1)
+        local = np.concatenate([upper, lower[..., n_geometry:, :]], axis=-2)
+        size = self.n_parameters
+        information = np.bincount(self._entries, local.ravel(), size * size).reshape(size, size)
         return (information + information.T) / 2
 
     def combine(self, weights: RealArray) -> ComplexArray:
         """G'(y_c) = sum_p y_pc G'_p for the columns of Y (P, C), shape (A, N, C, r, rho)."""
         n_sheets, n_nodes, n_local, n_rx, rho = self.stack.shape
-        local = np.empty((n_sheets, n_nodes, weights.shape[1], n_local), dtype=complex)
-        local[..., : len(self.rows)] = weights[self.rows].T
-        for nodes in self.node_sets:
-            links = weights[nodes.real] + 1j * weights[nodes.imag]
-            local[nodes.sheets, ..., len(self.rows) :] = links.swapaxes(-1, -2)
-        return (local @ self.stack.reshape(n_sheets, n_nodes, n_local, n_rx * rho)).reshape(
-            n_sheets, n_nodes, -1, n_rx, rho
-        )
+        sets = self.node_sets
+        local = np.empty((len(sets), n_nodes, n_local, weights.shape[1]), dtype=complex)
+        local[:, :, : len(self.rows)] = weights[self.rows]
+        local[:, :, len(self.rows) :] = weights[sets.real] + 1j * weights[sets.imag]
+        combined = local.swapaxes(-1, -2)[sets.of_sheet] @ self.stack.reshape(n_sheets, n_nodes, n_local, n_rx * rho)
+        return combined.reshape(n_sheets, n_nodes, -1, n_rx, rho)
 
     def curvature(self, combined: ComplexArray) -> ComplexArray:
         """Q(Y) = sum_c sum_n G'(y_c)^H G'(y_c) on every sheet (A, rho, rho), from :meth:`combine`."""
         rows = combined.reshape(len(combined), -1, combined.shape[-1])
-        return hermitian(adjoint(rows) @ rows)
+        return adjoint(rows) @ rows
 
     def curvature_slope(self, combined: ComplexArray, step: ComplexArray) -> ComplexArray:
         """Derivative of Q(Y) along a step of Y, both given through :meth:`combine`."""
         rows = combined.reshape(len(combined), -1, combined.shape[-1])
-        moved = step.reshape(rows.shape)
-        return 2 * hermitian(adjoint(rows) @ moved)
+        return 2 * hermitian(adjoint(rows) @ step.reshape(rows.shape))
 
 
 @dataclass(frozen=True)
@@ -222,6 +242,10 @@ class Blocks:
         yield from self.groups
         yield from self.shared
 
+    def squares(self) -> Blocks:
+        """L L^H of every factor L."""
+        return self.map(lambda factor: hermitian(factor @ adjoint(factor)))
+
     def map(self, function: Callable[..., ComplexArray], *others: Iterable[object]) -> Blocks:
         """``function`` of each matrix array and its partners in ``others``."""
         results = [function(*items) for items in zip(self, *others, strict=True)]
@@ -251,6 +275,39 @@ class Prices:
 
     def __mul__(self, factor: float) -> Prices:
         return Prices(self.weights * factor, self.power * factor, self.leaf * factor)
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """A point in the interior of all cones.
+
+    Attributes
+    ----------
+    primal, dual : factors L with R = L L^H and S = L L^H.
+    prices : (Y, p, lambda).
+    power_slack, leaf_slack : (N M_t,) and (L, n_inequalities) positive slacks of the power and SINR constraints.
+    """
+
+    primal: Blocks
+    dual: Blocks
+    prices: Prices
+    power_slack: RealArray
+    leaf_slack: RealArray
+
+    def covariances(self) -> Blocks:
+        """R."""
+        return self.primal.squares()
+
+    def dual_matrices(self) -> Blocks:
+        """S."""
+        return self.dual.squares()
+
+    def complementarity(self, n_inequalities: int) -> float:
+        """Sum of the products tr(R S), p s_p and lambda s_lambda."""
+        pairs = zip(self.primal, self.dual, strict=True)
+        blocks = sum(float(np.sum(np.abs(adjoint(dual) @ primal) ** 2)) for primal, dual in pairs)
+        leaves = float(np.sum(self.prices.leaf[:, :n_inequalities] * self.leaf_slack))
+        return blocks + leaves + float(self.prices.power @ self.power_slack)
 
 
 @dataclass(frozen=True)
@@ -287,14 +344,17 @@ class SaddleProblem:
         blocks = sum(g.size * g.n_rows * g.n_members for g in self.groups) + sum(b.size for b in self.shared)
         return blocks + self.n_antennas + self.thresholds.shape[0] * self.n_inequalities
 
+    @property
+    def splits(self) -> bool:
+        """Whether some blocks are outside F: shares of others, tied to them by equalities."""
+        return any(not group.senses for group in self.groups)
+
     def spread(self, sheets: ComplexArray) -> ComplexArray:
         """The mean over each node set, on each of its sheets, if F is averaged; else ``sheets``."""
         if not self.averaged:
             return sheets
-        result = np.empty_like(sheets)
-        for nodes in self.field.node_sets:
-            result[nodes.sheets] = sheets[nodes.sheets].mean(axis=0)
-        return result
+        sets = self.field.node_sets
+        return (sets.total(sheets) / sets.counts[:, None, None])[sets.of_sheet]
 
     def fisher(self, covariances: Blocks) -> RealArray:
         """F (P, P) of block matrices."""
@@ -303,22 +363,20 @@ class SaddleProblem:
             if group.senses:
                 grams += self.field.compress(matrices).sum(axis=1)
         for block, matrix in zip(self.shared, covariances.shared, strict=True):
-            sheets = self.field.node_sets[block.node_set].sheets
+            sheets = self.field.node_sets.sheets(block.node_set)
             basis = self.field.basis[sheets.start, 0]
             grams[sheets] += adjoint(basis) @ matrix @ basis
         return self.field.fisher(self.spread(grams))
 
     def power(self, covariances: Blocks) -> RealArray:
         """Power of each antenna, summed over subcarriers (N M_t,)."""
+        sets = self.field.node_sets
         power = np.zeros(self.n_antennas)
         for group, matrices in zip(self.groups, covariances.groups, strict=True):
             if group.senses:
-                diagonal = np.diagonal(matrices, axis1=-2, axis2=-1).real.sum(axis=1)
-                for nodes in self.field.node_sets:
-                    power[nodes.antennas] += diagonal[nodes.sheets].sum(axis=0)
+                power[sets.antennas] += sets.total(np.diagonal(matrices, axis1=-2, axis2=-1).real.sum(axis=1))
         for block, matrix in zip(self.shared, covariances.shared, strict=True):
-            nodes = self.field.node_sets[block.node_set]
-            power[nodes.antennas] += nodes.n_sheets * np.diagonal(matrix).real
+            power[sets.antennas[block.node_set]] += sets.counts[block.node_set] * np.diagonal(matrix).real
         return power
 
     def forms(self, covariances: Blocks) -> RealArray:
@@ -333,28 +391,31 @@ class SaddleProblem:
 
     def lift(self, curvature: ComplexArray, prices: Prices) -> Blocks:
         """Q_j - diag(w p)_j + sum_i lambda_i A_ij on every block, from Q on the sheets (A, rho, rho)."""
-        field = self.field
-        own = self.spread(curvature)
+        field, sets = self.field, self.field.node_sets
+        power = prices.power[sets.antennas]
         groups = []
         for group in self.groups:
             shape = (group.n_rows, group.n_members, group.size, group.size)
             matrices = np.zeros(shape, dtype=complex)
             if group.senses:
-                matrices += field.basis @ own[:, None] @ adjoint(field.basis)
+                matrices += field.basis @ self.spread(curvature)[:, None] @ adjoint(field.basis)
                 diagonal = np.arange(group.size)
-                for nodes in field.node_sets:
-                    matrices[nodes.sheets, :, diagonal, diagonal] -= prices.power[nodes.antennas]
+                matrices[:, :, diagonal, diagonal] -= power[sets.of_sheet][:, None]
             if group.forms is not None:
                 matrices += group.forms.lift(prices.leaf)
             groups.append(hermitian(matrices))
+        totals = sets.total(curvature) if self.shared else curvature
         shared = []
         for block in self.shared:
-            nodes = field.node_sets[block.node_set]
-            basis = field.basis[nodes.sheets.start, 0]
-            matrix = basis @ curvature[nodes.sheets].sum(axis=0) @ adjoint(basis)
-            matrix = matrix - nodes.n_sheets * np.diag(prices.power[nodes.antennas]) + block.lift(prices.leaf)
-            shared.append(hermitian(matrix))
+            basis = field.basis[sets.edges[block.node_set], 0]
+            matrix = basis @ totals[block.node_set] @ adjoint(basis) + block.lift(prices.leaf)
+            shared.append(hermitian(matrix - sets.counts[block.node_set] * np.diag(power[block.node_set])))
         return Blocks(tuple(groups), tuple(shared))
+
+    def curvature(self, weights: RealArray) -> Blocks:
+        """Q_j(Y) on every block."""
+        prices = Prices(weights, np.zeros(self.n_antennas), np.zeros_like(self.thresholds))
+        return self.lift(self.field.curvature(self.field.combine(weights)), prices)
 
     def slacks(self, prices: Prices) -> Blocks:
         """S_j = diag(w p)_j - Q_j(Y) - sum_i lambda_i A_ij."""

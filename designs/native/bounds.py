@@ -1,0 +1,113 @@
+"""What an iterate proves: its objective from above and a repaired dual point from below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
+
+RealArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """A primal and a dual point with their objectives.
+
+    Attributes
+    ----------
+    covariances : R.
+    prices : dual feasible prices.
+    value : tr(E^T F(R)^-1 E), with every violated constraint charged at its price.
+    bound : dual objective of the prices.
+    """
+
+    covariances: Blocks
+    prices: Prices
+    value: float
+    bound: float
+
+    @property
+    def gap(self) -> float:
+        """(value - bound) / value."""
+        return (self.value - self.bound) / self.value if np.isfinite(self.value) else float("inf")
+
+
+def objective(problem: SaddleProblem, fisher: RealArray) -> tuple[float, RealArray]:
+    """tr(E^T F^-1 E) and F^-1 E; infinite when F is singular in floating point."""
+    scale = 1 / np.sqrt(np.diagonal(fisher))
+    try:
+        factor = cho_factor(fisher * scale * scale[:, None], lower=True)
+    except np.linalg.LinAlgError:
+        return float("inf"), np.full_like(problem.selection, np.nan)
+    weights = scale[:, None] * cho_solve(factor, scale[:, None] * problem.selection)
+    return float(np.sum(problem.selection * weights)), weights
+
+
+def bracket(problem: SaddleProblem, point: Iterate) -> Bracket:
+    """What an iterate proves about the optimal value."""
+    covariances = point.covariances()
+    value, _ = objective(problem, problem.fisher(covariances))
+    repaired = repair(problem, point.prices)
+    excess = np.maximum(problem.power(covariances) - problem.power_limit, 0)
+    n_in = problem.n_inequalities
+    shortfall = problem.thresholds - problem.forms(covariances)
+    shortfall[:, :n_in] = np.maximum(shortfall[:, :n_in], 0)
+    charge = excess @ repaired.power + np.sum(np.abs(shortfall) * np.abs(repaired.leaf))
+    return Bracket(covariances, repaired, value + float(charge), dual_objective(problem, repaired))
+
+
+def repair(problem: SaddleProblem, prices: Prices) -> Prices:
+    """Dual feasible prices: S is recomputed, and what it lacks is added to the prices of its node's antennas.
+
+    (s Y, s^2 p, s^2 lambda) is dual feasible with (Y, p, lambda); the s of the largest dual objective is taken.
+    """
+    n_in = problem.n_inequalities
+    leaf = prices.leaf.copy()
+    leaf[:, :n_in] = np.maximum(leaf[:, :n_in], 0)
+    prices = Prices(prices.weights, np.maximum(prices.power, 0), leaf)
+    slacks = problem.slacks(prices)
+    if problem.splits:
+        leaf = leaf + missing_in_leaves(problem, slacks)[:, None] * problem.interior
+        prices = Prices(prices.weights, prices.power, leaf)
+        slacks = problem.slacks(prices)
+    sets = problem.field.node_sets
+    shift = np.zeros(len(sets))
+    for group, matrices in zip(problem.groups, slacks.groups, strict=True):
+        if group.senses and group.n_members:
+            smallest = np.linalg.eigvalsh(matrices)[..., 0].min(axis=1)
+            shift = np.maximum(shift, -np.minimum.reduceat(smallest, sets.edges[:-1]))
+    for block, matrix in zip(problem.shared, slacks.shared, strict=True):
+        smallest = np.linalg.eigvalsh(matrix)[0] / sets.counts[block.node_set]
+        shift[block.node_set] = max(shift[block.node_set], -smallest)
+    power = prices.power.copy()
+    power[sets.antennas] += shift[:, None]
+    prices = Prices(prices.weights, power, leaf)
+    gain, cost = float(np.sum(problem.selection * prices.weights)), -ray_value(problem, prices)
+    scale = gain / cost if gain > 0 and cost > 0 else 1.0
+    return Prices(scale * prices.weights, scale**2 * prices.power, scale**2 * prices.leaf)
+
+
+def missing_in_leaves(problem: SaddleProblem, slacks: Blocks) -> RealArray:
+    """(L,) what the blocks outside F lack to positive semidefiniteness."""
+    missing = np.zeros(len(problem.thresholds))
+    for group, matrices in zip(problem.groups, slacks.groups, strict=True):
+        if not group.senses and group.forms is not None:
+            np.maximum.at(missing, group.forms.leaf, -np.linalg.eigvalsh(matrices)[..., 0].min(axis=1))
+    return missing
+
+
+def dual_objective(problem: SaddleProblem, prices: Prices) -> float:
+    """2 tr(E^T Y) - P sum p + sum b lambda."""
+    return 2 * float(np.sum(problem.selection * prices.weights)) + ray_value(problem, prices)
+
+
+def ray_value(problem: SaddleProblem, prices: Prices) -> float:
+    """-P sum p + sum b lambda; positive at a dual feasible point proves that the constraints cannot be met.
+
+    Q(Y) >= 0, so (0, p, lambda) is dual feasible with (Y, p, lambda), and so is every multiple of it.
+    """
+    return -problem.power_limit * float(np.sum(prices.power)) + float(np.sum(problem.thresholds * prices.leaf))

@@ -1,0 +1,48 @@
+"""Interior points to start from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from disac.designs.native.bounds import missing_in_leaves, objective
+from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
+
+
+def starting_point(problem: SaddleProblem) -> Iterate:
+    """Equal powers at half the limit and prices that make every S positive definite."""
+    field = problem.field
+    n_in = problem.n_inequalities
+    per_sheet = sum(group.n_members for group in problem.groups if group.senses) + bool(problem.shared)
+    share = problem.power_limit / (2 * field.node_sets.counts)
+    groups = []
+    for group in problem.groups:
+        level = share[field.node_sets.of_sheet] / (per_sheet if group.senses else n_in)
+        shape = (group.n_rows, group.n_members, group.size, group.size)
+        groups.append(np.broadcast_to(np.sqrt(level)[:, None, None, None] * np.eye(group.size, dtype=complex), shape))
+    shared = [
+        np.sqrt(share[block.node_set] / per_sheet) * np.eye(block.size, dtype=complex) for block in problem.shared
+    ]
+    primal = Blocks(tuple(groups), tuple(shared))
+    covariances = primal.squares()
+    _, weights = objective(problem, problem.fisher(covariances))
+    power_slack = problem.power_limit - problem.power(covariances)
+
+    zero = Prices(weights, np.zeros(problem.n_antennas), np.zeros_like(problem.thresholds))
+    price = -2 * _smallest_eigenvalue(problem.slacks(zero))
+    achieved = problem.forms(covariances)[:, :n_in]
+    thresholds = problem.thresholds[:, :n_in]
+    leaf_slack = np.maximum(achieved - thresholds, 0.1 * (thresholds + np.abs(achieved)))
+    leaf = np.zeros_like(problem.thresholds)
+    leaf[:, :n_in] = 0.1 * price / leaf_slack
+    prices = Prices(weights, np.full(problem.n_antennas, price), leaf)
+    if problem.splits:
+        missing = missing_in_leaves(problem, problem.slacks(prices)).max()
+        leaf = leaf + (2 * missing + 0.1 * price) * problem.interior
+        prices = Prices(weights, prices.power, leaf)
+    lift = max(0.0, -_smallest_eigenvalue(problem.slacks(prices))) + 0.1 * price
+    prices = Prices(weights, prices.power + lift, leaf)
+    return Iterate(primal, problem.slacks(prices).map(np.linalg.cholesky), prices, power_slack, leaf_slack)
+
+
+def _smallest_eigenvalue(matrices: Blocks) -> float:
+    return min(float(np.linalg.eigvalsh(matrix)[..., 0].min()) for matrix in matrices if matrix.size)
