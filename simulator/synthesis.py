@@ -132,12 +132,17 @@ def phase_turns(
     phases: ArrayLike | None, batch: tuple[int, ...], n_nodes: int, dtype: DTypeLike = np.complex128
 ) -> AnyComplexArray:
     """(trials, N) C-contiguous factors e^{j phi_n}, one row for each entry of the leading axes."""
-    turns = np.ones(n_nodes) if phases is None else np.exp(1j * np.asarray(phases, dtype=float))
-    if turns.shape not in ((n_nodes,), (*batch, n_nodes)):
-        raise ValueError(
-            f"phases: has shape {turns.shape}, must have shape ({n_nodes},) or {(*batch, n_nodes)} (..., N)"
-        )
-    return np.array(np.broadcast_to(turns, (*batch, n_nodes)).reshape(-1, n_nodes), dtype=dtype, order="C")
+    turns = np.empty((*batch, n_nodes), dtype=dtype)
+    if phases is None:
+        turns.fill(1)
+    else:
+        angles = np.asarray(phases, dtype=float)
+        if angles.shape not in ((n_nodes,), turns.shape):
+            raise ValueError(
+                f"phases: has shape {angles.shape}, must have shape ({n_nodes},) or {turns.shape} (..., N)"
+            )
+        turns[...] = np.exp(1j * angles)
+    return turns.reshape(-1, n_nodes)
 
 
 def draw_unit_noise(
