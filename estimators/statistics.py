@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 ComplexArray = NDArray[np.complex128]
+AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Statistics:
     n_samples: int
 
 
-def sufficient_statistics(X: NDArray[np.complexfloating], Y: NDArray[np.complexfloating]) -> Statistics:
+def sufficient_statistics(X: AnyComplexArray, Y: AnyComplexArray) -> Statistics:
     """Statistics of the trial with transmit symbols ``X`` and received samples ``Y``.
 
     Parameters

@@ -1,0 +1,271 @@
+"""Global maximization of one trial's likelihood: several starts, targets added one by one and searched again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.estimators.search import Grid, Search
+from disac.estimators.signal import FREE, Scene, Signal
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+GRAM_FLOOR = np.float32(1e-4)
+"""Relative Schur complement below which single precision no longer tells a candidate from the found targets."""
+
+HALF = 0.5
+"""Peaks lower than this share of the highest one are not climbed. The grid meets every lobe within its half-power width,
+so that a lobe that holds the global maximum shows at least half of it."""
+
+BEAM = 3
+"""Sets of targets that are kept while targets are added."""
+
+EXPLORE = 1e-2
+"""Newton decrement, in standard deviations, at which climbs end that only compare lobes."""
+
+SAME = 1e-3
+"""Difference of log-likelihood below which two climbs count as having reached the same maximum."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Some of the targets with their link variables.
+
+    Attributes
+    ----------
+    labels : which target each one is where a genie knows something of it; 0 otherwise.
+    positions : (K', 2) [m].
+    theta, psi : (N, K') angles [rad] and delays [rad per subcarrier].
+    """
+
+    labels: tuple[int, ...]
+    positions: RealArray
+    theta: RealArray
+    psi: RealArray
+
+    @classmethod
+    def none(cls, n_nodes: int) -> Targets:
+        """No targets."""
+        return cls((), np.empty((0, 2)), np.empty((n_nodes, 0)), np.empty((n_nodes, 0)))
+
+    def __add__(self, other: Targets) -> Targets:
+        return Targets(
+            self.labels + other.labels,
+            np.concatenate([self.positions, other.positions]),
+            np.concatenate([self.theta, other.theta], axis=1),
+            np.concatenate([self.psi, other.psi], axis=1),
+        )
+
+    def __getitem__(self, which: Sequence[int]) -> Targets:
+        index = list(which)
+        labels = tuple(self.labels[k] for k in index)
+        theta, psi = np.ascontiguousarray(self.theta[:, index]), np.ascontiguousarray(self.psi[:, index])
+        return Targets(labels, self.positions[index], theta, psi)
+
+    def without(self, k: int) -> Targets:
+        """All but one."""
+        return self[[i for i in range(len(self.labels)) if i != k]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where a climb of the joint likelihood of some targets ended.
+
+    Attributes
+    ----------
+    targets : the targets there.
+    value : concentrated likelihood.
+    amplitudes : (N, N_active K') amplitudes, transmitters by targets.
+    decrement, evaluations, converged : see :func:`disac.estimators.likelihood.refine`.
+    """
+
+    targets: Targets
+    value: float
+    amplitudes: ComplexArray
+    decrement: float
+    evaluations: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """Link variables (N, G) of every grid point, and their phase factors exp(-j pi sin theta) and exp(j psi) split into
+    real and imaginary parts in single precision."""
+
+    theta: RealArray
+    psi: RealArray
+    zr: NDArray[np.float32]
+    zi: NDArray[np.float32]
+    wr: NDArray[np.float32]
+    wi: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, theta: RealArray, psi: RealArray) -> Table:
+        """Table of given link variables."""
+        z, w = np.exp(-1j * np.pi * np.sin(theta)), np.exp(1j * psi)
+        return cls(theta, psi, *(part.astype(np.float32, order="C") for part in (z.real, z.imag, w.real, w.imag)))
+
+
+class Trial:
+    """The likelihood of one trial and the search for its maximum.
+
+    Parameters
+    ----------
+    signal : statistics of the trial.
+    scene : geometry and rules of the link variables.
+    grid : coarse grid.
+    tables : one table for all targets, or one for each where a genie knows something of each.
+    usable : (G,) grid points that may be candidates.
+    search : settings.
+    """
+
+    def __init__(
+        self,
+        signal: Signal,
+        scene: Scene,
+        grid: Grid,
+        tables: Sequence[Table],
+        usable: NDArray[np.bool_],
+        search: Search,
+    ) -> None:
+        self.signal = signal
+        self._scene, self._grid, self._tables, self._usable, self._search = scene, grid, tables, usable, search
+        n_nodes, n_tx = len(scene.nodes), len(signal.gram_r)
+        gram = np.stack([signal.gram_r, signal.gram_i]).transpose(0, 3, 1, 2)
+        power = np.zeros((2, n_nodes, n_tx, n_tx))
+        for m in signal.active:
+            block = m * n_nodes + m
+            power[:, m] = gram[:, signal.overlap_start[block] : signal.overlap_start[block + 1]].sum(axis=1)
+        self._unit = float(np.abs(power).max())
+        self._gram = np.ascontiguousarray(gram / self._unit, np.float32)
+        self._power = (power / self._unit).astype(np.float32)
+        self._scale = max(float(np.abs(signal.cross_r).max()), float(np.abs(signal.cross_i).max())) or 1.0
+
+    def maximize(self, n_targets: int) -> Fit | None:
+        """Best fit of K targets; None when no candidate has a finite likelihood."""
+        none = Targets.none(len(self._scene.nodes))
+        fits = self._extend(none, self._search.n_starts, 0.0)
+        for _ in range(1, n_targets):
+            fits = [longer for fit in self._best(fits) for longer in self._extend(fit.targets, 2, 0.0)]
+        if not fits:
+            return None
+        best = max(fits, key=lambda fit: fit.value)
+        for _ in range(self._search.max_cycles if n_targets > 1 else 0):
+            again = [fit for k in range(n_targets) for fit in self._search_again(best, k)]
+            top = max(again, key=lambda fit: fit.value, default=best)
+            if top.value <= best.value + SAME * self.noise_variance(best):
+                break
+            best = top
+        polished = self.climb(best.targets, self._search.tolerance)
+        return best if polished is None else replace(polished, evaluations=polished.evaluations + best.evaluations)
+
+    def noise_variance(self, fit: Fit) -> float:
+        """Variance of one sample that the fit leaves unexplained."""
+        return max(self.signal.energy - fit.value, 1e-15 * self.signal.energy) / self.degrees(len(fit.targets.labels))
+
+    def degrees(self, n_targets: int) -> float:
+        """Complex degrees of freedom that the fit of K' targets leaves to the noise."""
+        n_nodes = len(self._scene.nodes)
+        free = n_nodes if FREE in (self._scene.angle_rule, self._scene.delay_rule) else 0
+        fitted = n_targets * (n_nodes * len(self.signal.active) + 1 + free / 2)
+        return max(self.signal.n_samples - fitted, 1.0)
+
+    def value(self, targets: Targets) -> float:
+        """Concentrated likelihood at given link variables, -inf where signatures cannot be told apart."""
+        from disac.estimators import likelihood
+
+        size = 2 * targets.theta.size
+        amplitudes = np.empty((len(targets.theta), len(self.signal.active) * len(targets.labels)), complex)
+        value: float = likelihood.evaluate(
+            targets.theta, targets.psi, self.signal, np.empty(size), np.empty((size, size)), amplitudes
+        )
+        return value
+
+    def climb(self, start: Targets, tolerance: float) -> Fit | None:
+        """Local maximum near a start; None when the start has no finite likelihood."""
+        from disac.estimators import likelihood
+
+        theta, psi = np.array(start.theta, order="C"), np.array(start.psi, order="C")
+        area = self._scene.area
+        rules = (self._scene.angle_rule, self._scene.delay_rule)
+        free = [values.ravel() for values, rule in zip((theta, psi), rules, strict=True) if rule == FREE]
+        point = np.concatenate([np.clip(start.positions, area[:, 0], area[:, 1]).ravel(), *free])
+        n_targets = len(start.labels)
+        amplitudes = np.empty((len(theta), len(self.signal.active) * n_targets), complex)
+        value, decrement, evaluations, converged = likelihood.refine(
+            point, self._scene, self.signal, self._grid.step_m, tolerance, self._search.max_iterations,
+            self.degrees(n_targets), theta, psi, amplitudes,
+        )  # fmt: skip
+        if value == -np.inf:
+            return None
+        targets = Targets(start.labels, point[: 2 * n_targets].reshape(n_targets, 2), theta, psi)
+        return Fit(targets, value, amplitudes, decrement, evaluations, converged)
+
+    def _extend(self, found: Targets, count: int, least: float) -> list[Fit]:
+        """Joint fits with one more target, from the ``count`` best grid points whose gain is at least ``least``."""
+        starts = self._candidates(found, count, least)
+        return [fit for start in starts if (fit := self.climb(found + start, EXPLORE)) is not None]
+
+    def _search_again(self, fit: Fit, k: int) -> list[Fit]:
+        """Fits with target k somewhere else, wherever the grid promises more than half of what it explains now."""
+        others = fit.targets.without(k)
+        gain = fit.value - max(self.value(others), 0.0)
+        here = fit.targets.positions[k]
+        starts = self._candidates(others, 2, HALF * gain)
+        elsewhere = [s for s in starts if np.hypot(*(s.positions[0] - here)) > self._grid.step_m]
+        return [new for start in elsewhere if (new := self.climb(others + start, EXPLORE)) is not None]
+
+    def _best(self, fits: list[Fit]) -> list[Fit]:
+        """The best fits, those that reached the same maximum taken once."""
+        kept: list[Fit] = []
+        for fit in sorted(fits, key=lambda fit: -fit.value):
+            if not kept or kept[-1].value - fit.value > SAME * self.noise_variance(kept[0]):
+                kept.append(fit)
+        return kept[:BEAM]
+
+    def _candidates(self, found: Targets, count: int, least: float) -> list[Targets]:
+        """The best grid points for one more target beside those found, best first.
+
+        Parameters
+        ----------
+        count : how many at most; only peaks of at least half the highest one are candidates.
+        least : smallest gain of the likelihood.
+        """
+        from disac.estimators import likelihood
+
+        signal = self.signal
+        n_nodes, n_rx = signal.cross_r.shape[:2]
+        n_found = len(found.labels)
+        residual_r = np.empty((n_nodes, len(signal.node), n_rx, len(signal.gram_r)), np.float32)
+        residual_i = np.empty_like(residual_r)
+        inverse = np.zeros((n_nodes, n_nodes * n_found, n_nodes * n_found), complex)
+        fgram_r = np.empty((len(signal.own), n_found, len(signal.gram_r), 1), np.float32)
+        fgram_i = np.empty_like(fgram_r)
+        distinct = likelihood.condition(
+            found.theta, found.psi, signal, self._scale, self._unit, residual_r, residual_i, inverse, fgram_r, fgram_i
+        )
+        if not distinct:
+            return []
+        ranked: list[tuple[float, int, int]] = []
+        gain = np.empty(len(self._grid.points), np.float32)
+        for label, table in enumerate(self._tables):
+            if len(self._tables) > 1 and label in found.labels:
+                continue
+            likelihood.evaluate_grid(
+                table.zr, table.zi, table.wr, table.wi, signal, residual_r, residual_i, self._gram[0], self._gram[1],
+                self._power[0], self._power[1], found.theta, found.psi, inverse, fgram_r, fgram_i, GRAM_FLOOR, gain,
+            )  # fmt: skip
+            gain[~self._usable] = -np.inf
+            ranked += [(float(gain[i]), label, i) for i in self._grid.peaks(gain, count)]
+        ranked.sort(key=lambda item: -item[0])
+        least = max(least / (self._scale**2 / self._unit), HALF * ranked[0][0] if ranked else 0.0)
+        return [self._at_grid(label, index) for value, label, index in ranked[:count] if value >= least]
+
+    def _at_grid(self, label: int, index: int) -> Targets:
+        table = self._tables[label]
+        where = slice(index, index + 1)
+        return Targets((label,), self._grid.points[where], table.theta[:, where], table.psi[:, where])
