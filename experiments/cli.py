@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import disac
+from disac.experiments.cli_runs import COMMANDS, told_errors
 
 if TYPE_CHECKING:
     from disac.simulator import Scenario
@@ -54,6 +55,19 @@ def _inclusive_range(start: float, stop: float, step: float = 1) -> list[float]:
     if count < 0:
         raise ValueError
     return [start + i * step for i in range(int(count + 1e-9) + 1)]
+
+
+class Shard(click.ParamType):  # type: ignore[type-arg]
+    """Part ``i/n`` of an array job, 1 <= i <= n."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Parse and check; click calls this."""
+        part, _, parts = str(value).partition("/")
+        if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+            self.fail(f"{value!r} is not I/N with 1 <= I <= N", param, ctx)
+        return int(part), int(parts)
 
 
 class Names(click.ParamType):  # type: ignore[type-arg]
@@ -123,6 +137,13 @@ def run() -> None:
 @click.option("--trials", type=click.IntRange(2), help="Trials per point.  [default: 200]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores.")
+@click.option(
+    "--executor",
+    type=click.Choice(["serial", "pool", "dask", "mpi"]),
+    help="Where trials run; default: this process for one worker, a pool of processes for more.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Running Dask scheduler, for example tcp://10.0.0.1:8786.")
+@click.option("--shard", type=Shard(), metavar="I/N", help="Part I of N of every point's trials, for array jobs.")
 @click.option("--solver", help="Solver of the design; default: the project's choice.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder; default: runs/link-DATE.")
 @click.option(
@@ -146,6 +167,9 @@ def run_link(
     trials: int | None,
     seed: int,
     workers: int | None,
+    executor: str | None,
+    scheduler: str | None,
+    shard: tuple[int, int] | None,
     solver: str | None,
     out: Path | None,
     resumed: Path | None,
@@ -190,15 +214,19 @@ def run_link(
         folder = new_folder("link", out)
         save_job(job, folder, seed=seed, trials=trials)
         write_provenance(folder, sys.argv)
-    rows = run_job(
-        job,
-        folder,
-        seed=seed,
-        trials=trials,
-        workers=workers or usable_cores(),
-        resume=resumed is not None,
-        rerun_line=rerun_line(folder),
-    )
+    with told_errors():
+        rows = run_job(
+            job,
+            folder,
+            seed=seed,
+            trials=trials,
+            workers=workers or usable_cores(),
+            executor=executor,
+            scheduler=scheduler,
+            shard=shard,
+            resume=resumed is not None,
+            rerun_line=rerun_line(folder),
+        )
     _print_rows(rows, job.fields, folder, seed)
 
 
@@ -313,6 +341,10 @@ def _say(text: str) -> None:
 def _say_warnings(scenario: Scenario) -> None:
     for warning in scenario.describe().warnings:
         _say(f"warning: {warning}")
+
+
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -156,22 +157,39 @@ def run_job(
     seed: int,
     trials: int,
     workers: int,
+    executor: str | None = None,
+    scheduler: str | None = None,
+    shard: tuple[int, int] | None = None,
     resume: bool = False,
     rerun_line: str = "",
 ) -> list[Row]:
-    """Run or go on with the campaign, and write ``summary.csv``, the records and the pictures."""
+    """Run or go on with the campaign, and write ``summary.csv`` and the pictures beside its records.
+
+    Parameters
+    ----------
+    executor, scheduler : see :func:`disac.experiments.executors.open_executor`; None lets the runner choose.
+    shard : part (i, n) of every point's trials.
+    resume : go on with the folder's run.
+    """
+    from disac.experiments.executors import open_executor
     from disac.experiments.progress import CampaignBar
     from disac.experiments.runner import run_campaign
     from disac.experiments.stopping import FixedTrials
 
     if job.experiment.cases:
-        with CampaignBar() as bar:
+        with ExitStack() as stack:
+            bar = stack.enter_context(CampaignBar())
+            own = (
+                stack.enter_context(open_executor(executor, workers=workers, scheduler=scheduler)) if executor else None
+            )
             run_campaign(
                 job.experiment,
                 folder / STORE,
                 seed=seed,
                 stopping=FixedTrials(trials),
                 workers=workers,
+                executor=own,
+                shard=shard,
                 resume=resume,
                 progress=bar,
                 rerun_line=rerun_line,

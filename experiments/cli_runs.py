@@ -1,0 +1,210 @@
+"""Commands on stored runs (``disac status``, ``show``, ``export``, ``compare``, ``merge``, ``replay``) and ``doctor``.
+
+Each RUN is a run folder or the SQLite file in it; viewers open it read-only, also while it is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+STORE = "run.sqlite"
+
+RUN = click.Path(exists=True, path_type=Path)
+
+
+def store_of(run: Path) -> Path:
+    """The SQLite file of a run folder, or the file itself.
+
+    Raises
+    ------
+    click.ClickException : the folder holds no run.
+    """
+    path = run / STORE if run.is_dir() else run
+    if not path.is_file():
+        raise click.ClickException(f"{run}: not a run folder, it has no {STORE}")
+    return path
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """Turn what a user can mend into one line; anything else keeps its traceback."""
+    from disac.experiments.experiment import ExperimentError
+    from disac.experiments.store import StoreError
+
+    try:
+        yield
+    except (StoreError, ExperimentError, ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.command()
+@click.argument("run", type=RUN)
+def status(run: Path) -> None:
+    """Say how far a run has come, also while it goes on."""
+    from disac.experiments.runs import status as look
+
+    with told_errors():
+        found = look(store_of(run))
+    writer = f", written by {found.writer}" if found.writer else ""
+    click.echo(
+        f"{found.path}: {found.state}{writer}; experiment {found.meta['experiment']}, seed {found.meta['seed']}, "
+        f"{found.size_bytes / 1e6:.2f} MB, journal mode {found.journal_mode}"
+    )
+    for point in found.points:
+        failed = f", {point.failed} failed" if point.failed else ""
+        stop = point.stop.text if point.stop else "unfinished"
+        fields = " ".join(f"{name}={value}" for name, value in point.fields.items())
+        click.echo(f"  {fields}: {point.trials} trials{failed} in {point.seconds:.1f} s; {stop}")
+
+
+@click.command()
+@click.argument("run", type=RUN)
+def show(run: Path) -> None:
+    """Print the mean of every recorded quantity at every point, with its standard error."""
+    from disac.experiments.runs import show as look
+
+    with told_errors():
+        shown = look(store_of(run))
+    for point, means in shown:
+        click.echo(" ".join(f"{name}={value}" for name, value in point.fields.items()))
+        width = max((len(name) for name in means), default=0)
+        for name, mean in means.items():
+            unit = "" if mean.unit == "1" else f" {mean.unit}"
+            click.echo(f"  {name:<{width}}  {mean.mean:.6g} +- {mean.standard_error:.2g}{unit}")
+
+
+@click.command()
+@click.argument("run", type=RUN)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "parquet", "netcdf"]),
+    default="csv",
+    show_default=True,
+    help="File type.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; default: beside the run.")
+def export(run: Path, kind: str, out: Path | None) -> None:
+    """Export all records with units and provenance (Parquet and NetCDF need the extra disac[io])."""
+    from disac.experiments.run_export import export as write
+
+    path = store_of(run)
+    suffix = {"csv": ".csv", "parquet": ".parquet", "netcdf": ".nc"}[kind]
+    target = out or path.with_name("records" + suffix)
+    with told_errors():
+        write(path, kind, target)
+    click.echo(f"wrote {target}")
+
+
+@click.command()
+@click.argument("run_a", type=RUN)
+@click.argument("run_b", type=RUN)
+def compare(run_a: Path, run_b: Path) -> None:
+    """Compare two runs point by point: bytes where they share trials, means where they do not."""
+    from disac.experiments.runs import compare as look
+
+    with told_errors():
+        found = look(store_of(run_a), store_of(run_b))
+    if found.identical:
+        click.echo("identical: same points, same trials, every bit")
+    for line in found.description:
+        click.echo(f"differs: {line}")
+    for side, points in (("first", found.only_a), ("second", found.only_b)):
+        for fields in points:
+            click.echo(f"only in the {side}: {fields}")
+    for point in found.points:
+        name_of_point = " ".join(f"{name}={value}" for name, value in point.fields.items())
+        counts = f"{point.trials_a} and {point.trials_b} trials, {point.common} common, {point.identical} equal"
+        click.echo(f"{name_of_point}: {counts}")
+        if point.identical == point.common == point.trials_a == point.trials_b:
+            continue
+        for name, column in point.columns.items():
+            if column.mean_a != column.mean_b:
+                click.echo(f"  {name}: {column.mean_a:.6g} and {column.mean_b:.6g} +- {column.standard_error:.2g}")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=RUN)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the merged run.")
+def merge(runs: tuple[Path, ...], out: Path) -> None:
+    """Merge runs of one campaign (shards, other points, more trials) into one that equals a single run of all."""
+    import shutil
+
+    from disac.experiments.runs import merge as join
+
+    with told_errors():
+        out.mkdir(parents=True, exist_ok=True)
+        merged = join([store_of(run) for run in runs], out / STORE)
+        if runs[0].is_dir():
+            for path in runs[0].iterdir():
+                if path.name in ("config.toml", "rerun.txt", "provenance.json") or path.stem.startswith(
+                    ("scenario-", "precoders-")
+                ):
+                    shutil.copy(path, out / path.name)
+    trials = sum(point.trials for point in merged.points)
+    click.echo(f"merged {len(runs)} runs into {out}: {len(merged.points)} points, {trials} trials")
+    if (out / "config.toml").is_file():
+        from disac.experiments.link_job import load_job, summarize_job
+
+        job, seed, _ = load_job(out)
+        summarize_job(job, out, seed=seed)
+        click.echo(f"summary in {out / 'summary.csv'}")
+
+
+@click.command()
+@click.argument("run", type=RUN)
+@click.argument("point", type=click.IntRange(0))
+@click.argument("trial", type=click.IntRange(0))
+def replay(run: Path, point: int, trial: int) -> None:
+    """Run trial TRIAL of point number POINT again, alone, and compare it with the stored record bit for bit."""
+    from disac.experiments.link_job import load_job
+    from disac.experiments.runs import replay as again
+
+    folder = run if run.is_dir() else run.parent
+    with told_errors():
+        experiment = load_job(folder)[0].experiment if (folder / "config.toml").is_file() else None
+        result = again(experiment, store_of(run), point, trial)
+    row = result.row
+    if isinstance(row, dict):
+        for name, value in row.items():
+            click.echo(f"{name} = {value!r}")
+    else:
+        click.echo(f"failed: {row.kind}: {row.message}")
+    if result.identical is None:
+        click.echo("the run has not come to this trial; nothing to compare with")
+    elif result.identical:
+        click.echo("identical to the stored record, every bit")
+    else:
+        raise click.ClickException("differs from the stored record; compare versions and processor in provenance.json")
+
+
+@click.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Folder where runs would go.")
+def doctor(folder: Path) -> None:
+    """Report versions, solvers, threads, Numba cache and the file system of the run folder."""
+    import cvxpy
+    from disac.experiments.provenance import provenance
+    from disac.experiments.store import file_system_type, is_network_file_system
+
+    facts = provenance()
+    python, machine = facts["python"], facts["machine"]
+    click.echo(f"disac {facts['disac']}, Python {python['version']}, {machine['platform']}")
+    click.echo(f"processor: {machine['cpu']}, {machine['usable_cpus']} of {machine['cpus']} cores usable")
+    click.echo("versions: " + ", ".join(f"{name} {version}" for name, version in facts["distributions"].items()))
+    click.echo("solvers through CVXPY: " + ", ".join(cvxpy.installed_solvers())  # type: ignore[no-untyped-call])
+    for pool in facts["blas"]:
+        click.echo(f"threads of {pool.get('internal_api')} {pool.get('version')}: {pool.get('num_threads')}")
+    cache = os.environ.get("NUMBA_CACHE_DIR") or "__pycache__ beside the sources, or the user's cache folder"
+    layer = os.environ.get("NUMBA_THREADING_LAYER", "default")
+    click.echo(f"numba: {facts['numba']}; threading layer {layer} (kernels are serial); cache: {cache}")
+    kind = file_system_type(folder)
+    remark = "a network file system: runs there use a slower journal" if is_network_file_system(kind) else "local"
+    click.echo(f"run folder {folder.resolve()}: {kind}, {remark}")
+
+
+COMMANDS = (status, show, export, compare, merge, replay, doctor)
