@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 EXECUTOR_NAMES = ("serial", "pool", "dask", "mpi")
-_START_ATTEMPTS = 3
+_START_ATTEMPTS = 2
 
 
 class WorkerDied(RuntimeError):

@@ -323,7 +323,8 @@ class RunReader:
         for name in wanted:
             values = next(raw)
             if kinds[name] == "complex":
-                table[name] = _filled(values, "float") + 1j * _filled(next(raw), "float", missing=0.0)
+                table[name] = np.empty(len(values), dtype=np.complex128)
+                table[name].real, table[name].imag = _filled(values, "float"), _filled(next(raw), "float")
             else:
                 table[name] = _filled(values, kinds[name])
         return table
@@ -450,11 +451,11 @@ def _sql_names(name: str, kind: str) -> tuple[str, ...]:
     return (name, f"{name}.imag") if kind == "complex" else (name,)
 
 
-def _filled(values: Sequence[Any], kind: str, missing: float = np.nan) -> NDArray[Any]:
+def _filled(values: Sequence[Any], kind: str) -> NDArray[Any]:
     if kind == "str":
         return np.array(["" if value is None else value for value in values], dtype=object)
     if kind == "float" or None in values:
-        return np.array([missing if value is None else value for value in values], dtype=np.float64)
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     return np.array(values, dtype=_DTYPE_OF[kind])
 
 
@@ -465,10 +466,7 @@ def _record(values: Sequence[Any], kinds: Mapping[str, str]) -> Record:
         value = next(remaining)
         if kind == "complex":
             imag = next(remaining)
-            if value is None and imag is None:
-                record[name] = complex(np.nan, np.nan)
-            else:
-                record[name] = complex(np.nan if value is None else value, 0.0 if imag is None else imag)
+            record[name] = complex(np.nan if value is None else value, np.nan if imag is None else imag)
         elif kind == "float":
             record[name] = np.nan if value is None else float(value)
         elif value is not None:
@@ -575,6 +573,8 @@ class RunWriter(RunReader):
             for name, value in identity.items():
                 for line in differences(name, known.get(name), value):
                     raise StoreError(f"{self.path} belongs to another campaign: {line}; nothing was changed")
+        elif self._query("SELECT count(*) FROM sqlite_schema") != [(0,)]:
+            raise StoreError(f"{self.path} is an SQLite file but not a disac run; nothing was changed")
         self.file_system = file_system_type(self.path)
         self.on_network = is_network_file_system(self.file_system)
         self._query(f"PRAGMA journal_mode = {'TRUNCATE' if self.on_network else 'WAL'}")
@@ -728,6 +728,8 @@ class RunWriter(RunReader):
                 continue
             for part in _sql_names(name, kind)[len(_sql_names(name, before)) if before else 0 :]:
                 self._query(f"ALTER TABLE records ADD COLUMN {_quoted(part)}")
+            if kind == "complex" and before is not None:
+                self._query(f"UPDATE records SET {_quoted(part)} = 0.0 WHERE {_quoted(name)} IS NOT NULL")
             column = self._declared.get(name, Column())
             description = (name, position, kind, column.unit, column.description)
             self._query("INSERT OR REPLACE INTO columns VALUES (?, ?, ?, ?, ?)", description)
