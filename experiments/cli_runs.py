@@ -196,7 +196,8 @@ def doctor(folder: Path) -> None:
     click.echo(f"disac {facts['disac']}, Python {python['version']}, {machine['platform']}")
     click.echo(f"processor: {machine['cpu']}, {machine['usable_cpus']} of {machine['cpus']} cores usable")
     click.echo("versions: " + ", ".join(f"{name} {version}" for name, version in facts["distributions"].items()))
-    click.echo("solvers through CVXPY: " + ", ".join(cvxpy.installed_solvers())  # type: ignore[no-untyped-call])
+    solvers: list[str] = cvxpy.installed_solvers()  # type: ignore[no-untyped-call]
+    click.echo("solvers through CVXPY: " + ", ".join(solvers))
     for pool in facts["blas"]:
         click.echo(f"threads of {pool.get('internal_api')} {pool.get('version')}: {pool.get('num_threads')}")
     cache = os.environ.get("NUMBA_CACHE_DIR") or "__pycache__ beside the sources, or the user's cache folder"
