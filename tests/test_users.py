@@ -141,3 +141,27 @@ def test_wrong_input_is_named():
 def test_no_users():
     scenario = scene(users=np.zeros((0, 2)))
     assert receive_users(scenario, random_complex(3, 4, 8, 5), rng=np.random.default_rng(0)).shape == (0, 8, 5)
+
+
+EXACT_BER_AT_10_DB = {4: 7.827011e-4, 16: 5.899273e-2, 64: 1.525464e-1, 256: 2.366742e-1}
+"""Exact Gray bit error rates at Es/N0 = 10 dB: Gaussian mass of all decision cells, weighted by their Hamming distance."""
+
+
+@pytest.mark.parametrize("order", EXACT_BER_AT_10_DB)
+def test_bit_error_rate_at_10_db(order):
+    """Es = 1 over a unit channel with sigma_c^2 / L = 0.1; five standard errors of the mean over symbols."""
+    scenario = scene(
+        nodes=[[-40.0, -12.0]],
+        users=[[0.0, -20.0]],
+        n_tx=1,
+        n_symbols=60_000,
+        channels=np.ones((1, 1, 8, 1), dtype=complex),
+        noise_comm=0.1 * 8,
+    )
+    rng = np.random.default_rng(order)
+    streams = draw_streams(scenario, 0, order=order, bit_rng=rng, radar_rng=rng)
+    X = transmit(np.ones((1, 1, 8, 1)), np.zeros((1, 8, 1, 0)), streams)
+    decided = demodulate(receive_users(scenario, X, rng=rng), order).reshape(streams.bits.shape)
+    per_symbol = np.mean(decided != streams.bits, axis=-1)
+    standard_error = per_symbol.std() / np.sqrt(per_symbol.size)
+    assert abs(per_symbol.mean() - EXACT_BER_AT_10_DB[order]) < 5 * standard_error
