@@ -144,7 +144,7 @@ def test_no_users():
 
 
 EXACT_BER_AT_10_DB = {4: 7.827011e-4, 16: 5.899273e-2, 64: 1.525464e-1, 256: 2.366742e-1}
-"""Exact Gray bit error rates at Es/N0 = 10 dB: Gaussian mass of all decision cells, weighted by their Hamming distance."""
+"""Exact Gray bit error rates at Es/N0 = 10 dB: Gaussian mass of the decision cells weighted by Hamming distance."""
 
 
 @pytest.mark.parametrize("order", EXACT_BER_AT_10_DB)
