@@ -200,12 +200,10 @@ def _add_echoes(  # type: ignore[no-untyped-def]
                     for i in range(0, n_tx - 1, 2):
                         p, q = x[b, m, i, start:stop], x[b, m, i + 1, start:stop]
                         u, v = steer_tx[m, k, i], steer_tx[m, k, i + 1]
-                        _add_pair(re, p, u.real, q, v.real)
-                        _add_pair(im, p, u.imag, q, v.imag)
+                        _add_weighted(re, im, p, u, q, v)
                     if n_tx % 2:
                         p, u = x[b, m, n_tx - 1, start:stop], steer_tx[m, k, n_tx - 1]
-                        _add_pair(re, p, u.real, p, 0 * u.real)
-                        _add_pair(im, p, u.imag, p, 0 * u.imag)
+                        _add_weighted(re, im, p, u, p, 0 * u)
                     _delay_sent(re, im, lag[m, k, 0], lag[m, k, 1], echo[m, k, 0, :size], echo[m, k, 1, :size])
             for n in range(n_nodes):
                 for k in range(n_targets):
@@ -234,6 +232,16 @@ def _repeat(phasor, n_symbols, re, im):  # type: ignore[no-untyped-def]
     for line in range(phasor.size):
         for s in range(line * n_symbols, (line + 1) * n_symbols):
             re[s], im[s] = phasor[line].real, phasor[line].imag
+
+
+@njit(cache=True, nogil=True)
+def _add_weighted(total_re, total_im, p, u, q, v):  # type: ignore[no-untyped-def]
+    """total_re += Re(u) p + Re(v) q and total_im += Im(u) p + Im(v) q for real p and q."""
+    u_re, u_im, v_re, v_im = u.real, u.imag, v.real, v.imag
+    for j in range(total_re.size):
+        a, c = p[j], q[j]
+        total_re[j] += u_re * a + v_re * c
+        total_im[j] += u_im * a + v_im * c
 
 
 @njit(cache=True, nogil=True)
