@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve
 
 from disac.designs.native.cones import NesterovTodd, adjoint, svec, upper_pairs
 from disac.designs.native.saddle import BlockGroup, Prices, SaddleProblem, SharedBlock
@@ -24,6 +24,8 @@ RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IndexArray = NDArray[np.intp]
 
+REGULARIZATIONS = (1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10)
+"""Relative enlargements of a diagonal that are tried in turn; iterative refinement makes up for them."""
 CHUNK_ELEMENTS = 4_000_000
 """Largest number of real coordinates of Y columns formed at a time (32 MB)."""
 
@@ -47,6 +49,25 @@ def _square_svec(vectors: ComplexArray) -> RealArray:
     row, column, weight = upper_pairs(size)
     half = vectors[..., row] * (vectors[..., column].conj() * weight)
     return np.concatenate([half.real, half.imag[..., size:]], axis=-1)
+
+
+def _regularized_cholesky(matrices: RealArray) -> RealArray:
+    """Lower Cholesky factors; diagonals are enlarged as little as it takes where rounding has made a matrix indefinite."""
+    diagonal = np.arange(matrices.shape[-1])
+    largest = np.abs(matrices[..., diagonal, diagonal])
+    for relative in (0.0, *REGULARIZATIONS):
+        enlarged = matrices.copy()
+        enlarged[..., diagonal, diagonal] += relative * largest
+        try:
+            return np.linalg.cholesky(enlarged)
+        except np.linalg.LinAlgError:
+            continue
+    raise np.linalg.LinAlgError("the Newton matrix is indefinite beyond rounding")
+
+
+def _cholesky_solve(factor: RealArray, right: RealArray) -> RealArray:
+    solution: RealArray = cho_solve((factor, True), right)
+    return solution
 
 
 def _triangular(matrices: ComplexArray) -> ComplexArray:
@@ -250,16 +271,16 @@ class NewtonSystem:
     def _factorize(self) -> None:
         n_leaves, n_prices, n_all = self._border.shape
         if n_prices:
-            self._leaf_factor = np.linalg.cholesky(self._leaf)
+            self._leaf_factor = _regularized_cholesky(self._leaf)
             self._eliminated = np.linalg.solve(self._leaf_factor, self._border)
             flat = self._eliminated.reshape(n_leaves * n_prices, n_all)
             self._head -= flat.T @ flat
         head, kept = slice(0, self._n_head), slice(self._n_head, n_all)
         if n_all > self._n_head:
-            self._kept_factor = cho_factor(-self._head[kept, kept], lower=True)
+            self._kept_factor = _regularized_cholesky(-self._head[kept, kept])
             self._kept_coupling = self._head[kept, head].copy()
-            self._head[head, head] += self._kept_coupling.T @ cho_solve(self._kept_factor, self._kept_coupling)
-        self._head_factor = cho_factor(self._head[head, head], lower=True)
+            self._head[head, head] += self._kept_coupling.T @ _cholesky_solve(self._kept_factor, self._kept_coupling)
+        self._head_factor = _regularized_cholesky(self._head[head, head])
 
     def solve(self, right: Prices) -> Prices:
         """Step H^-1 right."""
@@ -271,11 +292,11 @@ class NewtonSystem:
             full -= np.tensordot(self._eliminated, reduced[..., 0], axes=([0, 1], [0, 1]))
         head, kept = full[: self._n_head], full[self._n_head :]
         if len(kept):
-            kept = cho_solve(self._kept_factor, kept)
+            kept = _cholesky_solve(self._kept_factor, kept)
             head = head + self._kept_coupling.T @ kept
-        head = cho_solve(self._head_factor, head)
+        head = _cholesky_solve(self._head_factor, head)
         if len(kept):
-            kept = cho_solve(self._kept_factor, self._kept_coupling @ head) - kept
+            kept = _cholesky_solve(self._kept_factor, self._kept_coupling @ head) - kept
         leaf = np.zeros_like(right.leaf)
         if has_leaves:
             moved = reduced - (self._eliminated @ np.concatenate([head, kept]))[..., None]

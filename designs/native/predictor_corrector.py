@@ -24,6 +24,8 @@ BOUNDARY_FRACTION = 0.97
 """Share of the way to the boundary of the cones that a step may go."""
 SHORTEST_STEP = 1e-4
 """A step shorter than this counts as a stall."""
+REFINEMENTS = 2
+"""Iterative refinements of every Newton step."""
 PATIENCE = 6
 """Iterations without a better bracket, once there is one, after which the method has stalled."""
 
@@ -129,9 +131,16 @@ class Linearization:
         right = Prices(weights, power + self._power_residual, rows)
         offset = self._unscale_primal(scaled_residual.map(np.add, targets))
         prices = self._system.solve(right - problem.gradient(point.prices.weights, offset))
-        primal, dual, covariances = self._covariance_step(prices, scaled_residual, targets)
-        prices = prices + self._system.solve(right - self._rows(prices, covariances))
-        primal, dual, covariances = self._covariance_step(prices, scaled_residual, targets)
+        dual = self._scale_dual(problem.slope(self._combined, prices)).map(
+            lambda own, rest: -hermitian(own + rest), scaled_residual
+        )
+        primal = targets.map(lambda total, own: hermitian(total - own), dual)
+        covariances = self._unscale_primal(primal)
+        for _ in range(REFINEMENTS):
+            extra = self._system.solve(right - self._rows(prices, covariances))
+            slope = self._scale_dual(problem.slope(self._combined, extra)).map(hermitian)
+            prices, dual, primal = prices + extra, dual.map(np.subtract, slope), primal.map(np.add, slope)
+            covariances = covariances.map(np.add, self._unscale_primal(slope))
         return Step(
             prices,
             primal,
@@ -140,12 +149,6 @@ class Linearization:
             power - self._power_diagonal * prices.power,
             leaf - self._leaf_diagonal * prices.leaf[:, :n_in],
         )
-
-    def _covariance_step(self, step: Prices, scaled_residual: Blocks, targets: Blocks) -> tuple[Blocks, Blocks, Blocks]:
-        slope = self._scale_dual(self.problem.slope(self._combined, step))
-        dual = slope.map(lambda own, rest: -hermitian(own + rest), scaled_residual)
-        primal = targets.map(lambda total, own: hermitian(total - own), dual)
-        return primal, dual, self._unscale_primal(primal)
 
     def _rows(self, step: Prices, covariances: Blocks) -> Prices:
         """Left sides of the linearized rows of Y, p and lambda."""

@@ -58,6 +58,7 @@ class BuiltProblem:
     subcarrier : (A,) subcarrier of each sheet.
     split_basis : (L, N, M_t, q) orthonormal bases of the users' channels at each node; q = 0 unless data covariances are
         split off a joint covariance.
+    split_channels : (L, N, q, U) normalized channels in these bases.
     """
 
     relaxed: RelaxedProblem
@@ -65,6 +66,7 @@ class BuiltProblem:
     units: Units
     subcarrier: IndexArray
     split_basis: ComplexArray
+    split_channels: ComplexArray
 
     @property
     def joint(self) -> bool:
@@ -100,17 +102,21 @@ class BuiltProblem:
         return unit * total.reshape(s.n_subcarriers, n_nodes * m_t, -1), unit * data
 
     def _split(self, diagonal: ComplexArray, parts: ComplexArray) -> ComplexArray:
-        """Data covariances (N, U, L, M_t, M_t) whose compression to the users' channels are the ``parts``.
+        """Data covariances (N, U, L, M_t, M_t) whose compression to the users' channels V are the ``parts`` C_u.
 
-        With C_u summing to V^H R V, R V (V^H R V)^-1 C_u (V^H R V)^-1 V^H R are PSD, sum to at most R and compress to C_u.
+        With R = F F^H and F^H V = Q K, the covariances F Q K^-H C_u K^-1 Q^H F^H are PSD, compress to C_u, and sum to at
+        most R when the C_u sum to V^H R V.
         """
         s = self.relaxed.scenario
-        basis = self.split_basis.swapaxes(0, 1)
-        seen = diagonal @ basis
-        lift = seen @ np.linalg.inv(hermitian(adjoint(basis) @ seen))
-        q = basis.shape[-1]
+        values, vectors = np.linalg.eigh(diagonal)
+        factor = vectors * np.sqrt(np.maximum(values, 0))[..., None, :]
+        orthonormal, triangular = np.linalg.qr(adjoint(factor) @ self.split_basis.swapaxes(0, 1))
+        q = triangular.shape[-1]
         shares = parts.reshape(s.n_subcarriers, s.n_nodes, s.n_users, q, q).transpose(1, 2, 0, 3, 4)
-        return hermitian(lift[:, None] @ shares @ adjoint(lift)[:, None])
+        root = adjoint(triangular)[:, None]
+        inner = hermitian(np.linalg.solve(root, adjoint(np.linalg.solve(root, shares))))
+        lift = (factor @ orthonormal)[:, None]
+        return lift @ inner @ adjoint(lift)
 
     def fisher_weights(self, prices: Prices) -> RealArray:
         """Y (P, 2K) in physical units."""
@@ -135,7 +141,8 @@ class BuiltProblem:
             return None
         s = self.relaxed.scenario
         zeta = smat(prices.leaf[:, s.n_users :].reshape(s.n_subcarriers, s.n_nodes, q * q))
-        price = self.split_basis @ zeta @ adjoint(self.split_basis)
+        own = (1 + self.relaxed.sinr) * prices.leaf[:, None, None, : s.n_users] * self.split_channels
+        price = self.split_basis @ (zeta + own @ adjoint(self.split_channels)) @ adjoint(self.split_basis)
         return self.units.objective / self.units.covariance * price.swapaxes(0, 1)
 
 
@@ -176,7 +183,7 @@ def build(relaxed: RelaxedProblem) -> BuiltProblem:
         n_antennas=s.n_nodes * s.n_tx,
     )
     units = Units(covariance, objective, parameters, relaxed.sinr / (covariance * strength))
-    return BuiltProblem(relaxed, saddle, units, subcarrier, basis)
+    return BuiltProblem(relaxed, saddle, units, subcarrier, basis, adjoint(basis) @ channels)
 
 
 def _is_joint(relaxed: RelaxedProblem) -> bool:
@@ -295,6 +302,7 @@ def _joint_split_groups(relaxed: RelaxedProblem, channels: ComplexArray, basis: 
 
     Only V^H R_c V matters, and PSD shares C_u with sum V^H R_nn V lift to shares of R_nn. So the multiplier Z of the split is
     V zeta V^H with q = min(U, M_t) dimensional zeta: (Anderson and Duffin's shorted operator of any feasible Z is feasible.)
+    Counting zeta from (1 + Gamma) sum_u mu_u h h^H keeps it small and spares the differences of large multiples of mu.
     """
     s = relaxed.scenario
     n, n_users, n_subcarriers = s.n_nodes, s.n_users, s.n_subcarriers
@@ -309,10 +317,11 @@ def _joint_split_groups(relaxed: RelaxedProblem, channels: ComplexArray, basis: 
     shares = np.zeros((n, n_users, n_prices, width, width), dtype=complex)
     for node in range(n):
         own = slice(n_users + node * q * q, n_users + (node + 1) * q * q)
-        weights[0, user, node, q + user, node, q + user] = -relaxed.sinr
+        weights[0, user, node, q + user, node, q + user] = 1
         weights[0, own, node, :q, node, :q] = hermitian_basis
         shares[node, :, own, :q, :q] = -hermitian_basis
-        shares[node, user, user, q + user, q + user] = 1 + relaxed.sinr
+        shares[node, :, user, q + user, q + user] = -(1 + relaxed.sinr)
+        shares[node, user, user, q + user, q + user] = 0
     seen = adjoint(basis) @ channels
     identity = np.broadcast_to(np.eye(q, dtype=complex), (n_subcarriers, n, q, q))
     share_vectors = np.repeat(np.concatenate([identity, seen], axis=-1), n_users, axis=1)
