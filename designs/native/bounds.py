@@ -23,12 +23,14 @@ class Bracket:
     prices : dual feasible prices.
     value : tr(E^T F(R)^-1 E), with every violated constraint charged at its price.
     bound : dual objective of the prices.
+    violation : largest violation of a power or SINR constraint or of an equality, relative to its terms.
     """
 
     covariances: Blocks
     prices: Prices
     value: float
     bound: float
+    violation: float
 
     @property
     def gap(self) -> float:
@@ -55,9 +57,11 @@ def bracket(problem: SaddleProblem, point: Iterate) -> Bracket:
     excess = np.maximum(problem.power(covariances) - problem.power_limit, 0)
     n_in = problem.n_inequalities
     shortfall = problem.thresholds - problem.forms(covariances)
+    scale = np.where(problem.thresholds > 0, problem.thresholds, 1.0)
     shortfall[:, :n_in] = np.maximum(shortfall[:, :n_in], 0)
     charge = excess @ repaired.power + np.sum(np.abs(shortfall) * np.abs(repaired.leaf))
-    return Bracket(covariances, repaired, value + float(charge), dual_objective(problem, repaired))
+    violation = max(float(excess.max()) / problem.power_limit, float(np.max(np.abs(shortfall) / scale, initial=0.0)))
+    return Bracket(covariances, repaired, value + float(charge), dual_objective(problem, repaired), violation)
 
 
 def repair(problem: SaddleProblem, prices: Prices) -> Prices:

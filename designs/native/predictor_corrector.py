@@ -24,6 +24,10 @@ BOUNDARY_FRACTION = 0.97
 """Share of the way to the boundary of the cones that a step may go."""
 SHORTEST_STEP = 1e-4
 """A step shorter than this counts as a stall."""
+FEASIBLE = 1e-11
+"""Relative violation of the primal constraints up to which a point counts as feasible."""
+POLISHING = 4
+"""Iterations that may be spent on making a point feasible once its gap is within tolerance."""
 REFINEMENTS = 2
 """Iterative refinements of every Newton step."""
 PATIENCE = 6
@@ -212,7 +216,7 @@ def run(
     best: Bracket | None = None
     best_iteration = 0
     status: Status = "stalled"
-    iteration = 0
+    iteration = polished = 0
     for iteration in range(max_iterations + 1):
         here = bracket(problem, point)
         complementarity = point.complementarity(problem.n_inequalities) / problem.degree
@@ -220,17 +224,18 @@ def run(
             monitor(iteration, here, complementarity)
         if ray_value(problem, here.prices) > 0:
             return Outcome("infeasible", here, iteration, point)
-        if best is None or here.gap < best.gap:
+        within = here.gap <= tolerance
+        if best is None or (within and best.gap <= tolerance and here.violation < best.violation) or here.gap < best.gap:
             best, best_iteration = here, iteration
-        if best.gap <= tolerance:
-            status = "solved"
+        polished += best.gap <= tolerance
+        if best.gap <= tolerance and (best.violation <= FEASIBLE or polished > POLISHING):
             break
         if iteration - best_iteration >= PATIENCE and best.gap < 1e-2:
             break
         try:
             system = Linearization(problem, point)
             affine = system.step(0.0)
-            centering = (1 - min(1.0, system.limit(affine))) ** 3
+            centering = 1.0 if within else (1 - min(1.0, system.limit(affine))) ** 3
             step = system.step(centering * complementarity, affine)
             length = min(1.0, BOUNDARY_FRACTION * system.limit(step))
             if not length > SHORTEST_STEP:
@@ -239,4 +244,6 @@ def run(
         except np.linalg.LinAlgError:
             break
     assert best is not None
+    if best.gap <= tolerance:
+        status = "solved"
     return Outcome(status, best, iteration, point)
