@@ -384,6 +384,31 @@ def test_a_target_just_off_the_line_keeps_a_right_number(mode, offset_m):
     assert np.trace(bound) == pytest.approx(np.trace(expected), rel=1e-4)
 
 
+@pytest.mark.parametrize("mode", OWN_MODES)
+def test_close_targets_have_a_right_number_or_none(mode):
+    """The Gram matrix loses twice the digits that its square root loses: the QR factor is the reference."""
+    named = []
+    for separation_m in (3.0, 0.3, 0.03, 0.01, 0.003, 0.001, 1e-4, 1e-5):
+        scenario = random_scenario()
+        scenario = scenario.replace(
+            targets=[scenario.targets[0], scenario.targets[0] + [0.6 * separation_m, 0.8 * separation_m]]
+        )
+        symbols = random_symbols(scenario, 3)
+        stacked = symbols.reshape(-1, scenario.n_subcarriers, 3).transpose(1, 0, 2)
+        derivatives = FisherOperator(scenario, mode).derivatives() @ stacked
+        flat = derivatives.reshape(len(derivatives), -1)
+        expected = bound_of_derivatives(flat, scenario.noise_sense_per_subcarrier, 4)
+        try:
+            bound = crb(scenario, sample_covariances(symbols), mode, 3)
+        except Unidentifiable:
+            named.append(separation_m)
+            continue
+        assert np.trace(bound) == pytest.approx(np.trace(expected), rel=0.05)
+    assert 3.0 not in named
+    assert 0.3 not in named
+    assert 1e-5 in named
+
+
 @pytest.mark.parametrize("bandwidth_hz", [1e2, 1e4, 1e6, 1e9])
 def test_hybrid_bound_of_one_node_stands_over_seven_decades_of_bandwidth(bandwidth_hz):
     scenario = random_scenario(n_nodes=1, n_targets=1, bandwidth_hz=bandwidth_hz)
