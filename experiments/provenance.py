@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def provenance(rerun_line: str = "") -> dict[str, Any]:
     }
 
 
+@cache
 def _distributions() -> dict[str, str]:
     versions = {}
     for name in sorted({*_required(), *_ALSO_RELEVANT}):

@@ -331,8 +331,8 @@ class _Campaign:
         elif task.stop - task.first == 1:
             run.deaths[task.first] = run.deaths.get(task.first, 0) + 1
             if died.cause == "timeout" or run.deaths[task.first] >= _DEATHS_ALLOWED:
-                text = f"ran longer than {task.limit_s:g} s" if died.cause == "timeout" else "its process died, twice"
-                row = Failure(died.cause, f"trial {text}", died.trace)
+                late = f"ran longer than {task.limit_s} s"
+                row = Failure(died.cause, late if died.cause == "timeout" else "killed its process twice", died.trace)
                 return BatchOutcome((row,), None, time.time(), task.limit_s or 0.0, "")
         elif died.cause == "timeout":
             run.single = True

@@ -39,7 +39,8 @@ class Noise:
         return [self.one(scale, key) for key in keys]
 
     def one(self, scale, key):
-        time.sleep(self.pause_s)
+        if self.pause_s:
+            time.sleep(self.pause_s)
         dx, dy = self.bias + scale * key.generator(Purpose.SENSE_NOISE).standard_normal(2)
         errors = key.generator(Purpose.BITS).binomial(100, scale / 10)
         return {

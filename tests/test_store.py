@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from pathlib import Path
@@ -296,32 +298,28 @@ def test_unfinished_run_in_a_read_only_folder_is_shown_or_explained(tmp_path):
 
 
 def in_read_only_folder(folder):
-    """Digest or error of a run seen by a process without write access, root's privilege given up."""
-    code = f"""
-        import os
-        os.chdir("/")
-        if os.getuid() == 0:
-            os.setgid(65534)
-            os.setuid(65534)
-        try:
-            with RunReader({str(folder / "run")!r}) as reader:
-                print(reader.digest())
-        except StoreError as error:
-            print(error)
-    """
-    code = "from disac.experiments.store import *\n" + textwrap.dedent(code)
-    for parent in (folder, *folder.parents):
-        if os.access(parent, os.W_OK) and parent.stat().st_uid == os.getuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    for entry in folder.iterdir():
-        entry.chmod(0o444)
-    folder.chmod(0o555)
-    try:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    finally:
-        folder.chmod(0o755)
-        for entry in folder.iterdir():
-            entry.chmod(0o644)
+    """Digest or error of a copy of a run, as seen by a process without write access, root's privilege given up."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(shutil.copytree(folder, Path(place) / "copy"))
+        for entry in copy.iterdir():
+            entry.chmod(0o444)
+        copy.chmod(0o555)
+        Path(place).chmod(0o755)
+        code = f"""
+            import os
+            from disac.experiments.store import *
+            os.chdir("/")
+            if os.getuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            try:
+                with RunReader({str(copy / "run")!r}) as reader:
+                    print(reader.digest())
+            except StoreError as error:
+                print(error)
+        """
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+        copy.chmod(0o755)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
