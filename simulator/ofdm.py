@@ -174,6 +174,12 @@ def prefix_loss(delay_s: float, n_subcarriers: int, n_cyclic_prefix: int, bandwi
 
     with D the diagonal delay matrix of Eq. (5). As G has diagonal n / L and rows of squared norm n / L, the powers are
     (1 - n/L)^2, (n/L) (1 - n/L) and n/L, and the mean squared departure from Eq. (5) is 2 n / L.
+
+    Examples
+    --------
+    >>> from disac.simulator import prefix_loss
+    >>> prefix_loss(delay_s=0.7e-6, n_subcarriers=16, n_cyclic_prefix=4, bandwidth_hz=10e6)
+    PrefixLoss(useful=0.66015625, intercarrier=0.15234375, intersymbol=0.1875)
     """
     late = (
         float(np.clip(np.ceil(delay_s * bandwidth_hz - n_cyclic_prefix - _INSTANT), 0, n_subcarriers)) / n_subcarriers

@@ -94,6 +94,16 @@ def modulate(bits: BitArray, order: int) -> ComplexArray:
     Raises
     ------
     ValueError : unknown order, a bit that is not 0 or 1, or a last axis that does not hold whole symbols.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disac.simulator import demodulate, modulate
+    >>> symbols = modulate(np.array([0, 0, 0, 0, 1, 0, 1, 1], dtype=np.uint8), 16)
+    >>> (symbols * np.sqrt(10)).round(12)
+    array([ 1.+1.j, -3.+3.j])
+    >>> demodulate(symbols + 0.1, 16)
+    array([0, 0, 0, 0, 1, 0, 1, 1], dtype=uint8)
     """
     n_bits = bits_per_symbol(order)
     bits = np.ascontiguousarray(bits, dtype=np.uint8)

@@ -77,6 +77,15 @@ def synthesize(
     Raises
     ------
     ValueError : X, phases or out has a wrong shape or type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disac.simulator import Scenario, synthesize
+    >>> scene = Scenario.preset("fig4")
+    >>> X = np.ones((scene.n_nodes, scene.n_tx, scene.n_subcarriers, scene.n_symbols), dtype=complex)
+    >>> synthesize(scene, X, rng=np.random.default_rng(0)).shape
+    (4, 6, 16, 16)
     """
     X, batch = check_symbols(scenario, X)
     n_nodes, n_tx, n_subcarriers, n_symbols = X.shape[len(batch) :]
