@@ -5,7 +5,6 @@ Heavy libraries are imported inside the commands, so that help appears at once.
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,7 +88,23 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Root(click.Group):
+    """The command group; it keeps the arguments as given, so that a run can store the line that repeats it."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse ``args``; click calls this."""
+        given = tuple(args)
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta[ARGUMENTS] = given
+        return context
+
+
+ARGUMENTS = "disac.arguments"
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(disac.__version__, prog_name="disac")
 def cli() -> None:
     """Check theory against waveforms for noncoherent distributed sensing and communication (ISAC).
@@ -192,16 +207,17 @@ def run_link(
         scenario, threshold = _scenario(preset, file, settings)
         trials = trials or (20 if quick else 200)
         _say_warnings(scenario)
-        cases, infeasible = design_cases(
-            _swept(scenario, sweep),
-            designs=[name.strip() for name in designs.split(",")],
-            sinr_db=sinr_db or (threshold,),
-            n_symbols=symbols,
-            snr_db=snr_db,
-            resolve=resolve,
-            solver=solver,
-            say=_say,
-        )
+        with told_errors():
+            cases, infeasible = design_cases(
+                _swept(scenario, sweep),
+                designs=[name.strip() for name in designs.split(",")],
+                sinr_db=sinr_db or (threshold,),
+                n_symbols=symbols,
+                snr_db=snr_db,
+                resolve=resolve,
+                solver=solver,
+                say=_say,
+            )
         experiment = LinkExperiment(
             cases=tuple(cases),
             snr_db=() if resolve else snr_db,
@@ -213,7 +229,7 @@ def run_link(
         job = LinkJob(experiment, tuple(infeasible))
         folder = new_folder("link", out)
         save_job(job, folder, seed=seed, trials=trials)
-        write_provenance(folder, sys.argv)
+        write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
     with told_errors():
         rows = run_job(
             job,

@@ -202,7 +202,7 @@ def doctor(folder: Path) -> None:
         click.echo(f"threads of {pool.get('internal_api')} {pool.get('version')}: {pool.get('num_threads')}")
     cache = os.environ.get("NUMBA_CACHE_DIR") or "__pycache__ beside the sources, or the user's cache folder"
     layer = os.environ.get("NUMBA_THREADING_LAYER", "default")
-    click.echo(f"numba: {facts['numba']}; threading layer {layer} (kernels are serial); cache: {cache}")
+    click.echo(f"numba: threading layer {layer} (kernels are serial); cache: {cache}")
     kind = file_system_type(folder)
     remark = "a network file system: runs there use a slower journal" if is_network_file_system(kind) else "local"
     click.echo(f"run folder {folder.resolve()}: {kind}, {remark}")

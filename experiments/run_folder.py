@@ -51,14 +51,24 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def write_provenance(folder: Path, argv: Sequence[str]) -> None:
-    """Write ``provenance.json`` and ``rerun.txt``, the line that gives the same numbers again."""
+def write_provenance(folder: Path, arguments: Sequence[str]) -> None:
+    """Write ``provenance.json`` and ``rerun.txt``, the line that gives the same numbers again, in a new folder."""
     from disac.experiments.provenance import provenance
 
-    line = shlex.join(["disac", *argv[1:]])
+    line = shlex.join(["disac", *_without_out(arguments)])
     (folder / "rerun.txt").write_text(line + "\n", encoding="utf-8")
     facts = json.dumps(provenance(line), indent=2, default=str)
     (folder / "provenance.json").write_text(facts + "\n", encoding="utf-8")
+
+
+def _without_out(arguments: Sequence[str]) -> list[str]:
+    kept = list(arguments)
+    for i, argument in enumerate(kept):
+        if argument == "--out":
+            return kept[:i] + kept[i + 2 :]
+        if argument.startswith("--out="):
+            return kept[:i] + kept[i + 1 :]
+    return kept
 
 
 def rerun_line(folder: Path) -> str:

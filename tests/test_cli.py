@@ -114,15 +114,62 @@ def test_wrong_input_is_one_clear_line(args, message, tmp_path):
 
 
 def test_infeasible_thresholds_are_shown_as_such(tmp_path):
-    result = _invoke(
-        "run", "link", "--sinr-db", "20,90", "--snr-db", 20, "--trials", 2, "--workers", 1, "--out", tmp_path / "r"
-    )
+    result = _invoke(*QUICK, "--sinr-db", "20,90", "--workers", 1, "--out", tmp_path / "r")
     assert result.exit_code == 0, result.output
     with (tmp_path / "r" / "summary.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["status"] for row in rows[:-1]] == ["ok", "ok"]
-    assert rows[-1]["status"].startswith("infeasible")
-    assert "largest feasible threshold" in rows[-1]["status"]
+        statuses = [row["status"] for row in csv.DictReader(file)]
+    assert statuses[:-1] == ["ok", "ok"]
+    assert statuses[-1].startswith("infeasible")
+    assert "largest feasible threshold" in statuses[-1]
+
+
+def test_shards_merge_into_the_single_run(finished, tmp_path):
+    folder, _ = finished
+    for part in ("1", "2"):
+        result = _invoke(*QUICK, "--workers", 1, "--shard", f"{part}/2", "--out", tmp_path / part)
+        assert result.exit_code == 0, result.output
+    result = _invoke("merge", tmp_path / "2", tmp_path / "1", "--out", tmp_path / "both")
+    assert result.exit_code == 0, result.output
+    assert _records(tmp_path / "both") == _records(folder)
+    assert "identical" in _invoke("compare", tmp_path / "both", folder).output
+    assert "4 and 2 trials" not in _invoke("compare", tmp_path / "both", tmp_path / "1").output
+    with (tmp_path / "both" / "summary.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["trials"] for row in csv.DictReader(file)] == ["6", "6"]
+
+
+def test_viewers_and_replay(finished, tmp_path):
+    folder, _ = finished
+    before = (folder / "run.sqlite").read_bytes()
+    result = _invoke("status", folder)
+    assert "complete" in result.output
+    assert result.output.count(": 6 trials in") == 2
+    assert "sq_error_m2" in _invoke("show", folder).output
+    assert "identical to the stored record" in _invoke("replay", folder, 1, 4).output
+    assert "nothing to compare with" in _invoke("replay", folder, 1, 400).output
+    assert _invoke("replay", folder, 7, 0).exit_code != 0
+    assert (folder / "run.sqlite").read_bytes() == before
+
+
+def test_export_holds_every_trial(finished, tmp_path):
+    folder, _ = finished
+    result = _invoke("export", folder, "--out", tmp_path / "records.csv")
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "records.csv").read_text(encoding="utf-8")
+    assert len([line for line in text.splitlines() if line and not line.startswith("#")]) == 1 + 12
+
+
+def test_doctor_names_solvers_threads_and_file_system(tmp_path):
+    result = _invoke("doctor", "--folder", tmp_path)
+    assert result.exit_code == 0, result.output
+    for text in ("CLARABEL", "threads of", "numba", "run folder"):
+        assert text in result.output
+
+
+@pytest.mark.parametrize("command", ["status", "show", "export"])
+def test_a_folder_without_a_run_is_told(command, tmp_path):
+    result = _invoke(command, tmp_path)
+    assert result.exit_code != 0
+    assert "not a run folder" in result.output
 
 
 def test_describe_draws_the_scene_and_warns(tmp_path):
@@ -138,7 +185,7 @@ def test_presets_list_what_was_chosen():
         assert text in result.output
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["run", "link"], ["describe"], ["presets"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["run", "link"], ["describe"], ["presets"], ["merge"], ["replay"]])
 def test_help_everywhere(command):
     result = _invoke(*command, "--help")
     assert result.exit_code == 0
