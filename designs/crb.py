@@ -7,14 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.fisher import (
-    ComplexArray,
-    FisherOperator,
-    InformationBlocks,
-    RealArray,
-    check_covariances,
-    check_n_symbols,
-)
+from disac.designs.fisher import FisherOperator, check_covariances, check_n_symbols
+from disac.designs.information import ComplexArray, InformationBlocks, RealArray
 from disac.simulator import Scenario
 
 _EPSILON = float(np.finfo(float).eps)

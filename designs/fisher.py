@@ -12,13 +12,12 @@ the delays only as phases in the sums over subcarriers weighted by omega_l^0, om
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.information import InformationBlocks
 from disac.simulator import Scenario
 from disac.simulator.geometry import NodeToPoint
 from disac.simulator.steering import delay_vector, steering_derivative, steering_vector, subcarrier_frequencies
@@ -29,92 +28,8 @@ ComplexArray = NDArray[np.complex128]
 MODES = ("hybrid", "tof", "tof-genie", "aoa", "aoa-genie", "tof-nuisance", "aoa-nuisance")
 """What the position is inferred from (see :class:`FisherOperator`)."""
 
-_AMPLITUDE, _ARRIVAL, _DEPARTURE, _DELAY = range(4)
 _KINDS = 4
-
-
-@dataclass(frozen=True, eq=False)
-class InformationBlocks:
-    """The blocks T, E and G of Eq. (46), kept complex and per receive node, scaled by 2 L / sigma_s^2.
-
-    An amplitude b enters as Re b and Im b with derivatives of the mean that differ by the factor j, so one complex
-    entry stands for the real entries of both; amplitudes of different receive nodes share no information.
-
-    Attributes
-    ----------
-    geometry : (S, S) block T of x_1..x_K, y_1..y_K and, in the nuisance modes, the NK nuisance angles or delays.
-    cross : (N, S, NK) block E, receive node n against its amplitudes b[n, m, k] in (m, k) order; the entry for Re b is
-        its real part, the one for Im b minus its imaginary part.
-    amplitude : (N, NK, NK) Hermitian block G of the amplitudes of each receive node.
-    n_targets : K.
-    """
-
-    geometry: RealArray
-    cross: ComplexArray
-    amplitude: ComplexArray
-    n_targets: int
-
-    @property
-    def n_nodes(self) -> int:
-        """Number of nodes N."""
-        return len(self.amplitude)
-
-    def matrix(self) -> RealArray:
-        """The Fisher information matrix (P, P) in the parameter order of :class:`FisherOperator`."""
-        n_nodes, n_geometry, per_node = self.cross.shape
-        n_positions, n_amplitudes = 2 * self.n_targets, n_nodes * per_node
-        information = np.zeros((n_geometry + 2 * n_amplitudes,) * 2)
-        shape_rows = np.r_[:n_positions, n_positions + 2 * n_amplitudes : len(information)]
-        information[np.ix_(shape_rows, shape_rows)] = self.geometry
-        re = slice(n_positions, n_positions + n_amplitudes)
-        im = slice(re.stop, re.stop + n_amplitudes)
-        cross = self.cross.transpose(1, 0, 2).reshape(n_geometry, n_amplitudes)
-        information[shape_rows, re], information[shape_rows, im] = cross.real, -cross.imag
-        information[re, shape_rows], information[im, shape_rows] = cross.real.T, -cross.imag.T
-        for n, block in enumerate(self.amplitude):
-            own_re = slice(re.start + n * per_node, re.start + (n + 1) * per_node)
-            own_im = slice(im.start + n * per_node, im.start + (n + 1) * per_node)
-            information[own_re, own_re] = information[own_im, own_im] = block.real
-            information[own_re, own_im], information[own_im, own_re] = -block.imag, block.imag
-        return information
-
-    @classmethod
-    def from_matrix(cls, information: RealArray, n_targets: int) -> Self:
-        """The blocks of a matrix that :meth:`matrix` returned, or of a combination of such matrices.
-
-        The number of nodes and whether there are nuisance parameters follow from the size.
-
-        Raises
-        ------
-        ValueError : the matrix is not symmetric or its size fits no mode with this number of targets.
-        """
-        information = np.asarray(information, dtype=float)
-        n_nodes, plain = _nodes_of(information.shape, n_targets)
-        if not np.allclose(information, information.T, rtol=0, atol=1e-9 * np.abs(information).max()):
-            raise ValueError("information: is not symmetric, must be a Fisher information matrix")
-        n_positions, per_node = 2 * n_targets, n_nodes * n_targets
-        n_amplitudes = n_nodes * per_node
-        shape_rows = np.r_[:n_positions, plain : len(information)]
-        re = slice(n_positions, n_positions + n_amplitudes)
-        im = slice(re.stop, plain)
-        cross = (information[shape_rows, re] - 1j * information[shape_rows, im]).reshape(-1, n_nodes, per_node)
-        amplitude = (information[re, re] + 1j * information[im, re]).reshape(n_nodes, per_node, n_nodes, per_node)
-        own = np.arange(n_nodes)
-        geometry = information[np.ix_(shape_rows, shape_rows)]
-        return cls(geometry, cross.transpose(1, 0, 2), amplitude[own, :, own, :], n_targets)
-
-
-def _nodes_of(shape: tuple[int, ...], n_targets: int) -> tuple[int, int]:
-    """Number of nodes N of a square information matrix of size 2K + 2KN^2 or NK more, and 2K + 2KN^2."""
-    size = shape[0] if len(shape) == 2 and shape[0] == shape[1] else 0
-    n_nodes = math.isqrt(max(size // (2 * n_targets) - 1, 0))
-    plain = 2 * n_targets * (1 + n_nodes**2)
-    if n_nodes == 0 or size not in (plain, plain + n_nodes * n_targets):
-        raise ValueError(
-            f"information: has shape {shape}, must be square of size 2K + 2KN^2, or NK more in a nuisance mode, "
-            f"with K = n_targets = {n_targets}"
-        )
-    return n_nodes, plain
+_AMPLITUDE, _ARRIVAL, _DEPARTURE, _DELAY = range(_KINDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +129,12 @@ class FisherOperator:
         return self.blocks(covariances).matrix()
 
     def blocks(self, covariances: ComplexArray) -> InformationBlocks:
-        """The information of :meth:`apply` as the complex blocks that the bound is computed from."""
+        """The information of :meth:`apply` as the complex blocks that :func:`~disac.designs.crb_from_blocks` takes.
+
+        Raises
+        ------
+        ValueError : wrong shape.
+        """
         s = self.scenario
         expected = (s.n_subcarriers, self.dimension, self.dimension)
         if np.shape(covariances) != expected:
@@ -278,7 +198,7 @@ class FisherOperator:
         return self._dense(receive)
 
     def derivative_factors(self) -> DerivativeFactors:
-        """The derivatives in the factored form that a structured solver uses."""
+        """The derivatives for structured solvers: dense by the geometry, outer products by the amplitudes."""
         s = self.scenario
         n, k = s.n_nodes, s.n_targets
         stacked = np.concatenate([self._receive, self._receive_slope], axis=1).swapaxes(1, 2)
@@ -321,6 +241,9 @@ class FisherOperator:
         return result.reshape(*result.shape[:4], n * m_t)
 
     def _prepare_transmit(self, geometry: NodeToPoint) -> None:
+        """Transmit vectors (N, 2K, M_t) in (target, vector or slope) order, one-way delay vectors (N, K, L), and the
+        phases that the delays to the transmitters add to the Gram matrix, (K, K', L, 1, 1, N, N').
+        """
         s = self.scenario
         n, k, n_subcarriers = s.n_nodes, s.n_targets, s.n_subcarriers
         pair = (steering_vector(geometry.angle, s.n_tx), steering_derivative(geometry.angle, s.n_tx))
@@ -331,6 +254,13 @@ class FisherOperator:
         self._gram_phases = phases[:, :, :, None, None]
 
     def _prepare_receive(self, geometry: NodeToPoint) -> None:
+        """What turns the Gram matrix of the transmit vectors into that of the atoms of each receive node.
+
+        The weights (K, K', 3N, L) of the sums over subcarriers hold omega_l^p and the phases of the delays to receive
+        node n; the sums, or moments, have the axes [k, k', n, p, a, a', m, m'] with a = 1 for slopes. Atoms have the
+        axes [kind, m, k]; for each pair of them the receive Gram holds the product of their receive vectors and the
+        moment index the place of their moment, both (N, 4NK, 4NK).
+        """
         s = self.scenario
         n, k, n_subcarriers = s.n_nodes, s.n_targets, s.n_subcarriers
         self._receive = steering_vector(geometry.angle, s.n_rx)
@@ -355,6 +285,7 @@ class FisherOperator:
         self._moment_size = int(np.prod(moment_shape))
 
     def _set_amplitudes(self, amplitudes: ComplexArray) -> None:
+        """Derivatives of the atoms' coefficients by the geometry parameters, (N, 4NK, S), linear in the amplitudes."""
         s = self.scenario
         expected = (s.n_nodes, s.n_nodes, s.n_targets)
         if np.shape(amplitudes) != expected:

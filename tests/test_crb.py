@@ -286,7 +286,7 @@ def line_scene(angle, node_positions, target_positions, **fields):
     return Scenario(**{**settings, **fields})
 
 
-ANGLES = [0.0, 30.0, 45.0, 90.0, 117.3, 180.0]
+ANGLES = [0.0, 45.0, 90.0, 117.3]
 
 
 @pytest.mark.parametrize("angle_deg", ANGLES)
@@ -384,7 +384,7 @@ def test_a_target_just_off_the_line_keeps_a_right_number(mode, offset_m):
     assert np.trace(bound) == pytest.approx(np.trace(expected), rel=1e-4)
 
 
-@pytest.mark.parametrize("mode", OWN_MODES)
+@pytest.mark.parametrize("mode", ["hybrid", "tof", "aoa-nuisance"])
 def test_close_targets_have_a_right_number_or_none(mode):
     """The Gram matrix loses twice the digits that its square root loses: the QR factor is the reference."""
     named = []

@@ -1,0 +1,97 @@
+"""The Fisher information matrix as the blocks of Eq. (46), in the form from which bounds are computed fast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class InformationBlocks:
+    """The blocks T, E and G of Eq. (46), kept complex and per receive node, scaled by 2 L / sigma_s^2.
+
+    An amplitude b enters as Re b and Im b with derivatives of the mean that differ by the factor j, so one complex
+    entry stands for the real entries of both; amplitudes of different receive nodes share no information.
+
+    Attributes
+    ----------
+    geometry : (S, S) block T of x_1..x_K, y_1..y_K and, in the nuisance modes, the NK nuisance angles or delays.
+    cross : (N, S, NK) block E, receive node n against its amplitudes b[n, m, k] in (m, k) order; the entry for Re b is
+        its real part, the one for Im b minus its imaginary part.
+    amplitude : (N, NK, NK) Hermitian block G of the amplitudes of each receive node.
+    n_targets : K.
+    """
+
+    geometry: RealArray
+    cross: ComplexArray
+    amplitude: ComplexArray
+    n_targets: int
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes N."""
+        return len(self.amplitude)
+
+    def matrix(self) -> RealArray:
+        """The Fisher information matrix (P, P) in the parameter order of :class:`FisherOperator`."""
+        n_nodes, n_geometry, per_node = self.cross.shape
+        n_positions, n_amplitudes = 2 * self.n_targets, n_nodes * per_node
+        information = np.zeros((n_geometry + 2 * n_amplitudes,) * 2)
+        shape_rows = np.r_[:n_positions, n_positions + 2 * n_amplitudes : len(information)]
+        information[np.ix_(shape_rows, shape_rows)] = self.geometry
+        re = slice(n_positions, n_positions + n_amplitudes)
+        im = slice(re.stop, re.stop + n_amplitudes)
+        cross = self.cross.transpose(1, 0, 2).reshape(n_geometry, n_amplitudes)
+        information[shape_rows, re], information[shape_rows, im] = cross.real, -cross.imag
+        information[re, shape_rows], information[im, shape_rows] = cross.real.T, -cross.imag.T
+        for n, block in enumerate(self.amplitude):
+            own_re = slice(re.start + n * per_node, re.start + (n + 1) * per_node)
+            own_im = slice(im.start + n * per_node, im.start + (n + 1) * per_node)
+            information[own_re, own_re] = information[own_im, own_im] = block.real
+            information[own_re, own_im], information[own_im, own_re] = -block.imag, block.imag
+        return information
+
+    @classmethod
+    def from_matrix(cls, information: RealArray, n_targets: int) -> Self:
+        """The blocks of a matrix that :meth:`matrix` returned, or of a combination of such matrices.
+
+        The number of nodes and whether there are nuisance parameters follow from the size.
+
+        Raises
+        ------
+        ValueError : the matrix is not symmetric or its size fits no mode with this number of targets.
+        """
+        information = np.asarray(information, dtype=float)
+        n_nodes, plain = _nodes_of(information.shape, n_targets)
+        if not np.allclose(information, information.T, rtol=0, atol=1e-9 * np.abs(information).max()):
+            raise ValueError("information: is not symmetric, must be a Fisher information matrix")
+        n_positions, per_node = 2 * n_targets, n_nodes * n_targets
+        n_amplitudes = n_nodes * per_node
+        shape_rows = np.r_[:n_positions, plain : len(information)]
+        re = slice(n_positions, n_positions + n_amplitudes)
+        im = slice(re.stop, plain)
+        cross = (information[shape_rows, re] - 1j * information[shape_rows, im]).reshape(-1, n_nodes, per_node)
+        amplitude = (information[re, re] + 1j * information[im, re]).reshape(n_nodes, per_node, n_nodes, per_node)
+        own = np.arange(n_nodes)
+        geometry = information[np.ix_(shape_rows, shape_rows)]
+        return cls(geometry, cross.transpose(1, 0, 2), amplitude[own, :, own, :], n_targets)
+
+
+def _nodes_of(shape: tuple[int, ...], n_targets: int) -> tuple[int, int]:
+    """Number of nodes N of a square information matrix of size 2K + 2KN^2 or NK more, and 2K + 2KN^2."""
+    size = shape[0] if len(shape) == 2 and shape[0] == shape[1] else 0
+    n_nodes = math.isqrt(max(size // (2 * n_targets) - 1, 0))
+    plain = 2 * n_targets * (1 + n_nodes**2)
+    if n_nodes == 0 or size not in (plain, plain + n_nodes * n_targets):
+        raise ValueError(
+            f"information: has shape {shape}, must be square of size 2K + 2KN^2, or NK more in a nuisance mode, "
+            f"with K = n_targets = {n_targets}"
+        )
+    return n_nodes, plain
