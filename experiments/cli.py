@@ -5,7 +5,6 @@ Heavy libraries are imported inside the commands, so that help appears at once.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import disac
-from disac.experiments.cli_runs import COMMANDS, told_errors
+from disac.experiments import cli_design, cli_runs
+from disac.experiments.cli_runs import told_errors
+from disac.experiments.cli_scenario import assignment, say, say_warnings, scenario_of
 
 if TYPE_CHECKING:
     from disac.simulator import Scenario
@@ -204,9 +205,9 @@ def run_link(
         job, seed, trials = load_job(resumed)
         folder = resumed
     else:
-        scenario, threshold = _scenario(preset, file, settings)
+        scenario, threshold = scenario_of(preset, file, settings)
         trials = trials or (20 if quick else 200)
-        _say_warnings(scenario)
+        say_warnings(scenario)
         with told_errors():
             cases, infeasible = design_cases(
                 _swept(scenario, sweep),
@@ -216,7 +217,7 @@ def run_link(
                 snr_db=snr_db,
                 resolve=resolve,
                 solver=solver,
-                say=_say,
+                say=say,
             )
         experiment = LinkExperiment(
             cases=tuple(cases),
@@ -298,7 +299,7 @@ def describe(what: str, settings: tuple[str, ...], plot: Path | None) -> None:
     from disac.experiments.figures import plot_scene
 
     is_file = Path(what).suffix == ".toml"
-    scenario, _ = _scenario(what, Path(what) if is_file else None, settings)
+    scenario, _ = scenario_of(what, Path(what) if is_file else None, settings)
     click.echo(str(scenario.describe()))
     stem = plot.with_suffix("") if plot else Path(f"scene-{Path(what).stem}")
     try:
@@ -308,28 +309,12 @@ def describe(what: str, settings: tuple[str, ...], plot: Path | None) -> None:
     click.echo(f"scene drawn in {', '.join(str(path) for path in paths)}")
 
 
-def _scenario(preset_name: str, file: Path | None, settings: tuple[str, ...]) -> tuple[Scenario, float]:
-    """The scenario of a preset or file with fields replaced, and the SINR threshold that goes with it [dB]."""
-    from disac.simulator import Scenario, preset
-
-    try:
-        if file is not None:
-            scenario, sinr_db = Scenario.from_toml(file), 20.0
-        else:
-            chosen = preset(preset_name)
-            scenario, sinr_db = chosen.scenario, chosen.sinr_db
-        fields = dict(_assignment(text) for text in settings)
-        return (scenario.replace(**fields) if fields else scenario), sinr_db
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from None
-
-
 def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], Scenario]]:
     """The scenario for each value of the swept field, with the field that tells it from the others."""
     if sweep is None:
         return [({}, scenario)]
     name, _, values = sweep.partition("=")
-    _, listed = _assignment(f"{name}=[{values}]", option="--sweep")
+    _, listed = assignment(f"{name}=[{values}]", option="--sweep")
     if any(isinstance(value, list | dict) for value in listed):
         raise click.ClickException(f"--sweep {sweep}: takes numbers or names; set lists with --set in separate runs")
     try:
@@ -338,28 +323,7 @@ def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], 
         raise click.ClickException(f"--sweep {sweep}: {error}") from None
 
 
-def _assignment(text: str, option: str = "--set") -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.ClickException(f"{option} {text}: must be FIELD=VALUE")
-    try:
-        return name.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        raise click.ClickException(
-            f"{option} {text}: {value.strip()!r} is not a TOML value (a number, a list, or a quoted string)"
-        ) from None
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
-
-
-def _say_warnings(scenario: Scenario) -> None:
-    for warning in scenario.describe().warnings:
-        _say(f"warning: {warning}")
-
-
-for command in COMMANDS:
+for command in (cli_design.design, *cli_runs.COMMANDS):
     cli.add_command(command)
 
 

@@ -1,0 +1,85 @@
+"""``disac design``: solve one design, say what is proved about it, draw it and save its precoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from disac.experiments.cli_runs import told_errors
+from disac.experiments.cli_scenario import say_warnings, scenario_of
+
+if TYPE_CHECKING:
+    from disac.designs import DesignResult
+
+
+@click.command()
+@click.argument("name", default="p2")
+@click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use (disac presets).")
+@click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
+@click.option("--sinr-db", type=float, help="SINR threshold Gamma_c [dB]; default: the preset's.")
+@click.option("--solver", help="native, clarabel, scs or mosek; default: the project's choice.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder; default: runs/design-DATE.")
+def design(
+    name: str,
+    preset: str,
+    file: Path | None,
+    settings: tuple[str, ...],
+    sinr_db: float | None,
+    solver: str | None,
+    out: Path | None,
+) -> None:
+    """Solve design NAME (p1, p1-noncoherent, p2, p3, p3-true or a baseline; default p2) for one scenario.
+
+    \b
+    disac design p1 --preset fig7 --sinr-db 20
+    """
+    from disac.designs import DEFAULT_SOLVER
+    from disac.designs import design as solve
+    from disac.designs.precoder_file import save_precoders
+    from disac.experiments.design_figures import plot_beampatterns, plot_subcarrier_power
+    from disac.experiments.run_folder import new_folder
+
+    scenario, threshold = scenario_of(preset, file, settings)
+    say_warnings(scenario)
+    with told_errors():
+        result = solve(name, scenario, threshold if sinr_db is None else sinr_db, solver=solver or DEFAULT_SOLVER)
+    for line in summary_lines(result):
+        click.echo(line)
+    folder = new_folder("design", out)
+    scenario.to_toml(folder / "scenario.toml")
+    save_precoders(result, folder / "precoders.npz")
+    plot_beampatterns(result, folder / "beampatterns")
+    plot_subcarrier_power(result, folder / "subcarrier-power")
+    click.echo(f"precoders and pictures in {folder}")
+
+
+def summary_lines(result: DesignResult) -> list[str]:
+    """What ``disac design`` prints: bound, value, gap, SINR, power, time and status."""
+    import numpy as np
+
+    c = result.certificate
+    s = result.scenario
+    lines = [
+        f"{result.name} by {result.solver}, bounds for one OFDM symbol: {result.status} (the solver says {result.solver_status or 'nothing'})",
+        f"  certified lower bound   {result.lower_bound:.8e} m^2   RCRB {np.sqrt(result.lower_bound):.6g} m",
+        f"  relaxed value           {result.relaxed_value:.8e} m^2   relative gap {result.gap:.2e}",
+        f"  value of what is sent   {result.value:.8e} m^2   RCRB {result.rcrb_m:.6g} m",
+        f"  loss of the extraction  {result.extraction_loss:.2e}",
+        f"  largest violation       {c.residual:.1e} of scale",
+        f"  time                    {result.solve_seconds:.3f} s, {result.iterations} iterations, "
+        f"and {result.compile_seconds:.3f} s to build",
+    ]
+    sinr_db = 10 * np.log10(np.maximum(c.sinr, 1e-30))
+    lines += [
+        f"  SINR of user {u}          {values.min():.3f} to {values.max():.3f} dB over subcarriers"
+        for u, values in enumerate(sinr_db)
+    ]
+    power = c.antenna_power.reshape(s.n_nodes, s.n_tx) / s.tx_power
+    lines += [
+        f"  power of node {n}         {values.min():.4f} to {values.max():.4f} P_T over antennas"
+        for n, values in enumerate(power)
+    ]
+    return lines

@@ -1,0 +1,52 @@
+"""Scenarios on the command line: presets, files and ``--set FIELD=VALUE``."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from disac.simulator import Scenario
+
+
+def scenario_of(preset_name: str, file: Path | None, settings: tuple[str, ...]) -> tuple[Scenario, float]:
+    """The scenario of a preset or file with fields replaced, and the SINR threshold that goes with it [dB]."""
+    from disac.simulator import Scenario, preset
+
+    try:
+        if file is not None:
+            scenario, sinr_db = Scenario.from_toml(file), 20.0
+        else:
+            chosen = preset(preset_name)
+            scenario, sinr_db = chosen.scenario, chosen.sinr_db
+        fields = dict(assignment(text) for text in settings)
+        return (scenario.replace(**fields) if fields else scenario), sinr_db
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def assignment(text: str, option: str = "--set") -> tuple[str, Any]:
+    """Name and value of ``FIELD=VALUE``, the value as TOML."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.ClickException(f"{option} {text}: must be FIELD=VALUE")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise click.ClickException(
+            f"{option} {text}: {value.strip()!r} is not a TOML value (a number, a list, or a quoted string)"
+        ) from None
+
+
+def say(text: str) -> None:
+    """Tell the person, apart from the results that may be piped on."""
+    click.echo(text, err=True)
+
+
+def say_warnings(scenario: Scenario) -> None:
+    """Tell where the scenario's numbers contradict each other."""
+    for warning in scenario.describe().warnings:
+        say(f"warning: {warning}")
