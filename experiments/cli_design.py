@@ -63,10 +63,10 @@ def summary_lines(result: DesignResult) -> list[str]:
     c = result.certificate
     s = result.scenario
     lines = [
-        f"{result.name} by {result.solver}, bounds for one OFDM symbol: {result.status} (the solver says {result.solver_status or 'nothing'})",
-        f"  certified lower bound   {result.lower_bound:.8e} m^2   RCRB {np.sqrt(result.lower_bound):.6g} m",
-        f"  relaxed value           {result.relaxed_value:.8e} m^2   relative gap {result.gap:.2e}",
-        f"  value of what is sent   {result.value:.8e} m^2   RCRB {result.rcrb_m:.6g} m",
+        f"{result.name} by {result.solver}: {result.status} (the solver says {result.solver_status or 'nothing'})",
+        f"  certified lower bound   {result.lower_bound:.6e} m^2   RCRB {np.sqrt(result.lower_bound):.6g} m, one symbol",
+        f"  relaxed value           {result.relaxed_value:.6e} m^2   relative gap {result.gap:.2e}",
+        f"  value of what is sent   {result.value:.6e} m^2   RCRB {result.rcrb_m:.6g} m",
         f"  loss of the extraction  {result.extraction_loss:.2e}",
         f"  largest violation       {c.residual:.1e} of scale",
         f"  time                    {result.solve_seconds:.3f} s, {result.iterations} iterations, "
