@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from disac.estimators.signal import FREE, TIED
+from disac.estimators.signal import FREE, TIED, Signal
 
 BLOCK = 128
 """Grid points that one pass of the grid kernel treats together, so that its work arrays stay in the nearest cache."""
@@ -111,8 +111,7 @@ def _scale_by_power(acc_r, acc_i, wr, wi, power, n):  # type: ignore[no-untyped-
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def evaluate_grid(  # type: ignore[no-untyped-def]
-    zr, zi, wr, wi, signal, residual_r, residual_i, gram_r, gram_i, power_r, power_i,
-    found_theta, found_psi, found_inverse, fgram_r, fgram_i, floor, out,
+    zr, zi, wr, wi, signal, residual_r, residual_i, gram_r, gram_i, found_psi, inverse, beam_r, beam_i, floor, out
 ):  # fmt: skip
     """Gain of the concentrated likelihood when one target is put at each grid point beside the ones already found.
 
@@ -124,27 +123,26 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
     ----------
     zr, zi : (N, G) exp(-j pi sin theta) of every grid point.
     wr, wi : (N, G) exp(+j psi) of every grid point.
-    residual_r, ..., fgram_i : as :func:`condition` gives them.
-    gram_r, gram_i : (Q, M_t, M_t) transmit correlations of the overlaps, rows m', columns m.
-    power_r, power_i : (N, M_t, M_t) each node's own correlations summed over subcarriers.
-    found_theta, found_psi : (N, K') link variables of the found targets.
+    residual_r, residual_i, inverse, beam_r, beam_i : as :func:`condition` gives them.
+    gram_r, gram_i : (Q, M_t, M_t) transmit correlations of the overlaps, rows m', columns m; the first of the overlaps
+        of a node with itself holds their sum.
+    found_psi : (N, K') delays of the found targets.
     floor : relative size below which a Schur complement counts as lost.
     out : (G,) gain.
     """
     n_nodes, n_points = zr.shape
     n_rx = residual_r.shape[2]
-    n_found = found_theta.shape[1]
+    n_found = found_psi.shape[1]
     n_signatures = n_nodes * n_found
+    n_overlaps = len(signal.own)
     f32 = np.float32
     work = np.empty((10, BLOCK), f32)
     inner_r, inner_i, poly_r, poly_i = work[0], work[1], work[2], work[3]
     ww_r, ww_i, acc_r, acc_i, vv_r, vv_i = work[4], work[5], work[6], work[7], work[8], work[9]
     numer = np.empty((2, n_nodes, BLOCK), f32)
     base = np.zeros((2, n_nodes, n_nodes, BLOCK), f32)
-    found_poly = np.empty((2, len(signal.own), n_found, BLOCK), f32)
+    found_poly = np.empty((2, n_overlaps + n_nodes, n_found, BLOCK), f32)
     coupling = np.zeros((2, n_nodes, n_signatures, BLOCK), f32)
-    rho = np.empty((2, n_found, BLOCK), f32)
-    row_r, row_i = np.empty((n_rx, 1), f32), np.empty((n_rx, 1), f32)
     schur = np.zeros((n_nodes, n_nodes), np.complex64)
     vec = np.zeros(n_nodes, np.complex64)
     fvec = np.zeros(n_signatures, np.complex64)
@@ -153,21 +151,22 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
         end = start + n
         for p in range(n):
             out[start + p] = 0.0
-        # Transmit correlations between the beams of m and m' at the points, summed over shared subcarriers.
+        for q in range(n_overlaps + n_nodes if n_found else 0):
+            m = signal.node[signal.own[q]] if q < n_overlaps else q - n_overlaps
+            zmr, zmi = zr[m, start:end], zi[m, start:end]
+            for k in range(n_found):
+                to_r, to_i = found_poly[0, q, k], found_poly[1, q, k]
+                _polynomial(beam_r[q, k], beam_i[q, k], zmr, zmi, zmr, zmi, n, inner_r, inner_i, to_r, to_i)
+        # Correlations between the beams of m and m' towards the points, summed over shared subcarriers.
         for m in range(n_nodes):
             zmr, zmi = zr[m, start:end], zi[m, start:end]
-            for m2 in range(n_nodes):
-                first, last = signal.overlap_start[m * n_nodes + m2], signal.overlap_start[m * n_nodes + m2 + 1]
-                if first == last:
-                    continue
-                for k in range(n_found):
-                    for q in range(first, last):
-                        _polynomial(
-                            fgram_r[q, k], fgram_i[q, k], zmr, zmi, zmr, zmi, n,
-                            inner_r, inner_i, found_poly[0, q, k], found_poly[1, q, k],
-                        )  # fmt: skip
-                if m2 < m:
-                    continue
+            for m2 in range(m, n_nodes):
+                block = m * n_nodes + m2
+                first = signal.overlap_start[block]
+                last = signal.overlap_start[block + 1]
+                if m2 == m:
+                    last = min(last, first + 1)
+                acc_r, acc_i = base[0, m, m2], base[1, m, m2]
                 for p in range(n):
                     vv_r[p] = zr[m2, start + p]
                     vv_i[p] = -zi[m2, start + p]
@@ -175,30 +174,17 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
                     ww_i[p] = wi[m, start + p] * wr[m2, start + p] - wr[m, start + p] * wi[m2, start + p]
                     acc_r[p] = 0.0
                     acc_i[p] = 0.0
-                if m2 == m:
-                    _polynomial(
-                        power_r[m], power_i[m], vv_r, vv_i, zmr, zmi, n, inner_r, inner_i, base[0, m, m], base[1, m, m]
-                    )
-                    continue
                 for q in range(last - 1, first - 1, -1):
                     here = signal.line[signal.own[q]]
-                    below = signal.line[signal.own[q - 1]] if q > first else 0
+                    below = signal.line[signal.own[q - 1]] if q > first else (here if m2 == m else 0)
                     _polynomial(gram_r[q], gram_i[q], vv_r, vv_i, zmr, zmi, n, inner_r, inner_i, poly_r, poly_i)
                     for p in range(n):
                         acc_r[p] += poly_r[p]
                         acc_i[p] += poly_i[p]
                     _scale_by_power(acc_r, acc_i, ww_r, ww_i, here - below, n)
-                for p in range(n):
-                    base[0, m, m2, p] = acc_r[p]
-                    base[1, m, m2, p] = acc_i[p]
+        acc_r, acc_i = work[6], work[7]
         for receiver in range(n_nodes):
             znr, zni = zr[receiver, start:end], zi[receiver, start:end]
-            for k in range(n_found):
-                angle = np.pi * np.sin(found_theta[receiver, k])
-                for r in range(n_rx):
-                    row_r[r, 0] = np.cos(angle * r)
-                    row_i[r, 0] = np.sin(angle * r)
-                _polynomial(row_r, row_i, znr, zni, znr, zni, n, inner_r, inner_i, rho[0, k], rho[1, k])
             for m in range(n_nodes):
                 first, last = signal.start[m], signal.start[m + 1]
                 if first == last:
@@ -242,8 +228,14 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
                             _scale_by_power(acc_r, acc_i, vv_r, vv_i, here - below, n)
                         a = m2 * n_found + k
                         for p in range(n):
-                            coupling[0, m, a, p] = acc_r[p] * rho[0, k, p] - acc_i[p] * rho[1, k, p]
-                            coupling[1, m, a, p] = acc_r[p] * rho[1, k, p] + acc_i[p] * rho[0, k, p]
+                            coupling[0, m, a, p] = (
+                                acc_r[p] * found_poly[0, n_overlaps + receiver, k, p]
+                                - acc_i[p] * found_poly[1, n_overlaps + receiver, k, p]
+                            )
+                            coupling[1, m, a, p] = (
+                                acc_r[p] * found_poly[1, n_overlaps + receiver, k, p]
+                                + acc_i[p] * found_poly[0, n_overlaps + receiver, k, p]
+                            )
             if signal.orthogonal:
                 for m in range(n_nodes):
                     if signal.start[m] == signal.start[m + 1]:
@@ -253,7 +245,7 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
                         acc_i[p] = acc_r[p]
                     for k in range(n_found):
                         for k2 in range(n_found):
-                            entry = found_inverse[receiver, m * n_found + k, m * n_found + k2]
+                            entry = inverse[receiver, m * n_found + k, m * n_found + k2]
                             er, ei = f32(entry.real), f32(entry.imag)
                             cr, ci = coupling[0, m, m * n_found + k], coupling[1, m, m * n_found + k]
                             c2r, c2i = coupling[0, m, m * n_found + k2], coupling[1, m, m * n_found + k2]
@@ -276,9 +268,7 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
                     for a in range(n_signatures):
                         total = complex(0.0)
                         for a2 in range(n_signatures):
-                            total += (
-                                complex(coupling[0, m, a2, p], coupling[1, m, a2, p]) * found_inverse[receiver, a2, a]
-                            )
+                            total += complex(coupling[0, m, a2, p], coupling[1, m, a2, p]) * inverse[receiver, a2, a]
                         fvec[a] = total
                     for m2 in range(m + 1):
                         total = complex(0.0)
@@ -310,30 +300,26 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
                 out[start + p] += gain
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _workspace(signal, n_nodes, n_targets):  # type: ignore[no-untyped-def]
-    """Work arrays for K targets."""
-    n_rx = signal.cross_r.shape[1]
-    n_tx = signal.gram_r.shape[0]
+def workspace(signal: Signal, n_targets: int) -> Work:
+    """Work arrays for K targets of one trial; they belong to one caller at a time."""
+    n_nodes, n_rx = signal.cross_r.shape[:2]
+    n_tx = len(signal.gram_r)
     n_pairs, n_overlaps = len(signal.node), len(signal.own)
     n_signatures = len(signal.active) * n_targets
-    n_lines = 1
-    for p in range(n_pairs):
-        n_lines = max(n_lines, signal.line[p] + 1)
     return Work(
-        np.empty((n_nodes, n_targets, 3, max(n_rx, n_tx)), np.complex128),
-        np.empty((n_nodes, n_targets, n_lines), np.complex128),
-        np.empty((2, n_targets, 3, n_tx, n_pairs)),
-        np.empty((2, n_targets, n_pairs)),
-        np.empty((2, 3, n_tx * n_pairs)),
-        np.empty((2, 6, n_pairs)),
-        np.empty((2, n_targets, 2, n_tx, n_overlaps)),
-        np.empty((n_targets, n_targets, 5, n_overlaps), np.complex128),
-        np.empty((n_signatures, 10), np.complex128),
-        np.zeros((n_signatures, n_signatures, 22), np.complex128),
-        np.empty((n_signatures, n_signatures), np.complex128),
-        np.empty((2 * n_nodes * n_targets, n_signatures), np.complex128),
-        np.empty((n_signatures, 4), np.int64),
+        steer=np.empty((n_nodes, n_targets, 3, max(n_rx, n_tx)), complex),
+        delay=np.empty((n_nodes, n_targets, int(signal.line.max()) + 1), complex),
+        tx=np.empty((2, n_targets, 3, n_tx, n_pairs)),
+        tx_delay=np.empty((2, n_targets, n_pairs)),
+        received=np.empty((2, 3, n_tx * n_pairs)),
+        echo=np.empty((2, 6, n_pairs)),
+        beamed=np.empty((2, n_targets, 2, n_tx, n_overlaps)),
+        beams=np.empty((n_targets, n_targets, 5, n_overlaps), complex),
+        products=np.empty((n_signatures, 10), complex),
+        moments=np.zeros((n_signatures, n_signatures, 22), complex),
+        factor=np.empty((n_signatures, n_signatures), complex),
+        slope=np.empty((2 * n_nodes * n_targets, n_signatures), complex),
+        port=np.empty((n_signatures, 4), np.int64),
     )
 
 
@@ -663,14 +649,7 @@ def _likelihood(theta, psi, signal, work, gradient, hessian, amplitudes):  # typ
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def evaluate(theta, psi, signal, gradient, hessian, amplitudes):  # type: ignore[no-untyped-def]
-    """:func:`_likelihood` with its own work arrays, for single evaluations."""
-    work = _workspace(signal, theta.shape[0], theta.shape[1])
-    return _likelihood(theta, psi, signal, work, gradient, hessian, amplitudes)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def condition(theta, psi, signal, scale, unit, residual_r, residual_i, inverse, fgram_r, fgram_i):  # type: ignore[no-untyped-def]
+def condition(theta, psi, signal, work, scale, unit, residual_r, residual_i, inverse, beam_r, beam_i):  # type: ignore[no-untyped-def]
     """Take found targets out of the data: what :func:`evaluate_grid` needs to place one more target beside them.
 
     Parameters
@@ -679,11 +658,13 @@ def condition(theta, psi, signal, scale, unit, residual_r, residual_i, inverse, 
     scale, unit : positive scales of data and transmit correlations, divided out for single precision.
     residual_r, residual_i : (N, P, M_r, M_t) out, cross statistics minus the fit.
     inverse : (N, N K', N K') out, inverse Gram matrices, zero for silent nodes.
-    fgram_r, fgram_i : (Q, K', M_t, 1) out, transmit correlations contracted with steering and delay of (m', k').
+    beam_r, beam_i : (Q + N, K', max(M_t, M_r), 1) out, coefficients of the found targets' beams as polynomials in a
+        candidate's phase factor: first the transmit correlations of each overlap contracted with steering and delay of
+        (m', k'), then the steering vector of each node.
 
     Returns
     -------
-    False when the found signatures cannot be told apart.
+    Concentrated likelihood of the found targets alone, -inf when their signatures cannot be told apart.
     """
     n_nodes, n_found = theta.shape
     n_rx, n_tx = residual_r.shape[2], residual_r.shape[3]
@@ -694,22 +675,30 @@ def condition(theta, psi, signal, scale, unit, residual_r, residual_i, inverse, 
                 for i in range(n_tx):
                     residual_r[n, p, r, i] = signal.cross_r[n, r, i * n_pairs + p] / scale
                     residual_i[n, p, r, i] = signal.cross_i[n, r, i * n_pairs + p] / scale
+    value = 0.0
     if n_found == 0:
-        return True
-    work = _workspace(signal, n_nodes, n_found)
+        return value
     n_signatures = len(signal.active) * n_found
     b, column = np.empty(n_signatures, np.complex128), np.empty(n_signatures, np.complex128)
     _prepare(theta, psi, signal, work)
-    for q in range(len(signal.own)):
-        p2 = signal.other[q]
-        for k in range(n_found):
+    n_overlaps = len(signal.own)
+    for k in range(n_found):
+        for q in range(n_overlaps):
+            p2 = signal.other[q]
             turn = complex(work.tx_delay[0, k, p2], -work.tx_delay[1, k, p2]) / unit
-            for i in range(n_tx):
-                entry = complex(work.beamed[0, k, 0, i, q], work.beamed[1, k, 0, i, q]) * turn
-                fgram_r[q, k, i, 0], fgram_i[q, k, i, 0] = entry.real, entry.imag
+            for i in range(beam_r.shape[2]):
+                entry = 0j
+                if i < n_tx:
+                    entry = complex(work.beamed[0, k, 0, i, q], work.beamed[1, k, 0, i, q]) * turn
+                beam_r[q, k, i, 0], beam_i[q, k, i, 0] = entry.real, entry.imag
+        for n in range(n_nodes):
+            for i in range(beam_r.shape[2]):
+                entry = work.steer[n, k, 0, i] if i < n_rx else 0j
+                beam_r[n_overlaps + n, k, i, 0], beam_i[n_overlaps + n, k, i, 0] = entry.real, entry.imag
     for n in range(n_nodes):
-        if _project(n, signal, n_nodes, work, b) == -np.inf:
-            return False
+        value += _project(n, signal, n_nodes, work, b)
+        if value == -np.inf:
+            return value
         for a in range(n_signatures):
             for a2 in range(n_signatures):
                 column[a2] = 1.0 if a2 == a else 0.0
@@ -732,7 +721,7 @@ def condition(theta, psi, signal, scale, unit, residual_r, residual_i, inverse, 
                                 entry = left * complex(work.beamed[0, k, 0, i, q], work.beamed[1, k, 0, i, q])
                                 residual_r[n, p, r, i] -= entry.real
                                 residual_i[n, p, r, i] -= entry.imag
-    return True
+    return value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -854,7 +843,7 @@ def _newton_step(grad, hess, held, damping, factor, step):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def refine(point, scene, signal, trust_m, tolerance, max_iterations, degrees, theta, psi, amplitudes):  # type: ignore[no-untyped-def]
+def refine(point, scene, signal, work, trust_m, tolerance, max_iterations, degrees, theta, psi, amplitudes):  # type: ignore[no-untyped-def]
     """Climb to the maximum of the concentrated likelihood near ``point`` by damped Newton steps inside the area.
 
     The step solves (-H + damping diag|H|) p = gradient over the coordinates that the box does not hold; it is accepted
@@ -880,7 +869,6 @@ def refine(point, scene, signal, trust_m, tolerance, max_iterations, degrees, th
     grad, hess = np.empty(size), np.empty((size, size))
     factor, step, trial = np.empty((size, size)), np.empty(size), point.copy()
     held = np.zeros(size, np.bool_)
-    work = _workspace(signal, n_nodes, n_targets)
     trial_theta, trial_psi, trial_amplitudes = theta.copy(), psi.copy(), np.empty_like(amplitudes)
     energy, area = signal.energy, scene.area
     value, predicted, damping, decrement = -np.inf, 0.0, 0.0, np.inf

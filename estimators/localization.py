@@ -152,7 +152,7 @@ class Localizer:
         labels = tuple(range(len(positions)))
         targets = Targets(labels, positions, *self._links(labels, positions))
         trial = Trial(kernel_signal(statistics), self._scene, self.grid, self._tables, self._usable, self.search)
-        return trial.value(targets)
+        return trial.condition(targets).value
 
     def _links(self, labels: Sequence[int], positions: RealArray) -> tuple[RealArray, RealArray]:
         """Angles and delays [rad per subcarrier] of labelled positions, (N, K') each; the genie's where it knows."""

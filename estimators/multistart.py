@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disac.estimators.search import Grid, Search
 from disac.estimators.signal import FREE, Scene, Signal
+
+if TYPE_CHECKING:
+    from disac.estimators.likelihood import Work
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -18,8 +22,8 @@ GRAM_FLOOR = np.float32(1e-4)
 """Relative Schur complement below which single precision no longer tells a candidate from the found targets."""
 
 HALF = 0.5
-"""Peaks lower than this share of the highest one are not climbed. The grid meets every lobe within its half-power width,
-so that a lobe that holds the global maximum shows at least half of it."""
+"""Peaks lower than this share of the highest one are not climbed. The grid meets every lobe within its half-power
+width, so that a lobe that holds the global maximum shows at least half of it."""
 
 BEAM = 3
 """Sets of targets that are kept while targets are added."""
@@ -92,6 +96,24 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Conditioned:
+    """The data with some targets found and projected out, in single precision (see ``likelihood.condition``).
+
+    Attributes
+    ----------
+    found : those targets.
+    value : concentrated likelihood of them alone, -inf where they cannot be told apart.
+    residual, inverse, beam : for the grid kernel; the leading axis of the first and last is real, imaginary.
+    """
+
+    found: Targets
+    value: float
+    residual: NDArray[np.float32]
+    inverse: ComplexArray
+    beam: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Table:
     """Link variables (N, G) of every grid point, and their phase factors exp(-j pi sin theta) and exp(j psi) split into
     real and imaginary parts in single precision."""
@@ -134,23 +156,22 @@ class Trial:
     ) -> None:
         self.signal = signal
         self._scene, self._grid, self._tables, self._usable, self._search = scene, grid, tables, usable, search
-        n_nodes, n_tx = len(scene.nodes), len(signal.gram_r)
-        gram = np.stack([signal.gram_r, signal.gram_i]).transpose(0, 3, 1, 2)
-        power = np.zeros((2, n_nodes, n_tx, n_tx))
+        gram = np.stack([signal.gram_r, signal.gram_i]).transpose(0, 3, 1, 2).copy()
+        n_nodes = len(scene.nodes)
         for m in signal.active:
-            block = m * n_nodes + m
-            power[:, m] = gram[:, signal.overlap_start[block] : signal.overlap_start[block + 1]].sum(axis=1)
-        self._unit = float(np.abs(power).max())
-        self._gram = np.ascontiguousarray(gram / self._unit, np.float32)
-        self._power = (power / self._unit).astype(np.float32)
+            own = slice(*signal.overlap_start[m * n_nodes + m : m * n_nodes + m + 2])
+            gram[:, own.start] = gram[:, own].sum(axis=1)
+        self._unit = float(np.abs(gram).max())
+        self._gram = (gram / self._unit).astype(np.float32)
         self._scale = max(float(np.abs(signal.cross_r).max()), float(np.abs(signal.cross_i).max())) or 1.0
+        self._work: dict[int, Work] = {}
 
     def maximize(self, n_targets: int) -> Fit | None:
         """Best fit of K targets; None when no candidate has a finite likelihood."""
         none = Targets.none(len(self._scene.nodes))
-        fits = self._extend(none, self._search.n_starts, 0.0)
+        fits = self._extend(none, self._search.n_starts)
         for _ in range(1, n_targets):
-            fits = [longer for fit in self._best(fits) for longer in self._extend(fit.targets, 2, 0.0)]
+            fits = [longer for fit in self._best(fits) for longer in self._extend(fit.targets, 2)]
         if not fits:
             return None
         best = max(fits, key=lambda fit: fit.value)
@@ -174,16 +195,29 @@ class Trial:
         fitted = n_targets * (n_nodes * len(self.signal.active) + 1 + free / 2)
         return max(self.signal.n_samples - fitted, 1.0)
 
-    def value(self, targets: Targets) -> float:
-        """Concentrated likelihood at given link variables, -inf where signatures cannot be told apart."""
-        from disac.estimators import likelihood
+    def work(self, n_targets: int) -> Work:
+        """Work arrays of the kernels for K' targets."""
+        from disac.estimators.likelihood import workspace
 
-        size = 2 * targets.theta.size
-        amplitudes = np.empty((len(targets.theta), len(self.signal.active) * len(targets.labels)), complex)
-        value: float = likelihood.evaluate(
-            targets.theta, targets.psi, self.signal, np.empty(size), np.empty((size, size)), amplitudes
-        )
-        return value
+        if n_targets not in self._work:
+            self._work[n_targets] = workspace(self.signal, n_targets)
+        return self._work[n_targets]
+
+    def condition(self, found: Targets) -> Conditioned:
+        """The data with some targets found."""
+        from disac.estimators.likelihood import condition
+
+        signal = self.signal
+        n_nodes, n_rx = signal.cross_r.shape[:2]
+        n_tx, n_found = len(signal.gram_r), len(found.labels)
+        residual = np.empty((2, n_nodes, len(signal.node), n_rx, n_tx), np.float32)
+        inverse = np.zeros((n_nodes, n_nodes * n_found, n_nodes * n_found), complex)
+        beam = np.empty((2, len(signal.own) + n_nodes, n_found, max(n_tx, n_rx), 1), np.float32)
+        value = condition(
+            found.theta, found.psi, signal, self.work(n_found), self._scale, self._unit, residual[0], residual[1],
+            inverse, beam[0], beam[1],
+        )  # fmt: skip
+        return Conditioned(found, value, residual, inverse, beam)
 
     def climb(self, start: Targets, tolerance: float) -> Fit | None:
         """Local maximum near a start; None when the start has no finite likelihood."""
@@ -197,27 +231,26 @@ class Trial:
         n_targets = len(start.labels)
         amplitudes = np.empty((len(theta), len(self.signal.active) * n_targets), complex)
         value, decrement, evaluations, converged = likelihood.refine(
-            point, self._scene, self.signal, self._grid.step_m, tolerance, self._search.max_iterations,
-            self.degrees(n_targets), theta, psi, amplitudes,
+            point, self._scene, self.signal, self.work(n_targets), self._grid.step_m, tolerance,
+            self._search.max_iterations, self.degrees(n_targets), theta, psi, amplitudes,
         )  # fmt: skip
         if value == -np.inf:
             return None
         targets = Targets(start.labels, point[: 2 * n_targets].reshape(n_targets, 2), theta, psi)
         return Fit(targets, value, amplitudes, decrement, evaluations, converged)
 
-    def _extend(self, found: Targets, count: int, least: float) -> list[Fit]:
-        """Joint fits with one more target, from the ``count`` best grid points whose gain is at least ``least``."""
-        starts = self._candidates(found, count, least)
+    def _extend(self, found: Targets, count: int) -> list[Fit]:
+        """Joint fits with one more target, from the ``count`` best grid points."""
+        starts = self._candidates(self.condition(found), count, 0.0)
         return [fit for start in starts if (fit := self.climb(found + start, EXPLORE)) is not None]
 
     def _search_again(self, fit: Fit, k: int) -> list[Fit]:
         """Fits with target k somewhere else, wherever the grid promises more than half of what it explains now."""
-        others = fit.targets.without(k)
-        gain = fit.value - max(self.value(others), 0.0)
+        others = self.condition(fit.targets.without(k))
         here = fit.targets.positions[k]
-        starts = self._candidates(others, 2, HALF * gain)
+        starts = self._candidates(others, 2, HALF * (fit.value - others.value))
         elsewhere = [s for s in starts if np.hypot(*(s.positions[0] - here)) > self._grid.step_m]
-        return [new for start in elsewhere if (new := self.climb(others + start, EXPLORE)) is not None]
+        return [new for start in elsewhere if (new := self.climb(others.found + start, EXPLORE)) is not None]
 
     def _best(self, fits: list[Fit]) -> list[Fit]:
         """The best fits, those that reached the same maximum taken once."""
@@ -227,7 +260,7 @@ class Trial:
                 kept.append(fit)
         return kept[:BEAM]
 
-    def _candidates(self, found: Targets, count: int, least: float) -> list[Targets]:
+    def _candidates(self, given: Conditioned, count: int, least: float) -> list[Targets]:
         """The best grid points for one more target beside those found, best first.
 
         Parameters
@@ -235,29 +268,18 @@ class Trial:
         count : how many at most; only peaks of at least half the highest one are candidates.
         least : smallest gain of the likelihood.
         """
-        from disac.estimators import likelihood
+        from disac.estimators.likelihood import evaluate_grid
 
-        signal = self.signal
-        n_nodes, n_rx = signal.cross_r.shape[:2]
-        n_found = len(found.labels)
-        residual_r = np.empty((n_nodes, len(signal.node), n_rx, len(signal.gram_r)), np.float32)
-        residual_i = np.empty_like(residual_r)
-        inverse = np.zeros((n_nodes, n_nodes * n_found, n_nodes * n_found), complex)
-        fgram_r = np.empty((len(signal.own), n_found, len(signal.gram_r), 1), np.float32)
-        fgram_i = np.empty_like(fgram_r)
-        distinct = likelihood.condition(
-            found.theta, found.psi, signal, self._scale, self._unit, residual_r, residual_i, inverse, fgram_r, fgram_i
-        )
-        if not distinct:
-            return []
         ranked: list[tuple[float, int, int]] = []
+        if given.value == -np.inf:
+            return []
         gain = np.empty(len(self._grid.points), np.float32)
         for label, table in enumerate(self._tables):
-            if len(self._tables) > 1 and label in found.labels:
+            if len(self._tables) > 1 and label in given.found.labels:
                 continue
-            likelihood.evaluate_grid(
-                table.zr, table.zi, table.wr, table.wi, signal, residual_r, residual_i, self._gram[0], self._gram[1],
-                self._power[0], self._power[1], found.theta, found.psi, inverse, fgram_r, fgram_i, GRAM_FLOOR, gain,
+            evaluate_grid(
+                table.zr, table.zi, table.wr, table.wi, self.signal, given.residual[0], given.residual[1],
+                self._gram[0], self._gram[1], given.found.psi, given.inverse, given.beam[0], given.beam[1], GRAM_FLOOR, gain,
             )  # fmt: skip
             gain[~self._usable] = -np.inf
             ranked += [(float(gain[i]), label, i) for i in self._grid.peaks(gain, count)]
