@@ -62,9 +62,10 @@ def summary_lines(result: DesignResult) -> list[str]:
 
     c = result.certificate
     s = result.scenario
+    bound = np.sqrt(result.lower_bound)
     lines = [
         f"{result.name} by {result.solver}: {result.status} (the solver says {result.solver_status or 'nothing'})",
-        f"  certified lower bound   {result.lower_bound:.6e} m^2   RCRB {np.sqrt(result.lower_bound):.6g} m, one symbol",
+        f"  certified lower bound   {result.lower_bound:.6e} m^2   RCRB {bound:.6g} m, one symbol",
         f"  relaxed value           {result.relaxed_value:.6e} m^2   relative gap {result.gap:.2e}",
         f"  value of what is sent   {result.value:.6e} m^2   RCRB {result.rcrb_m:.6g} m",
         f"  loss of the extraction  {result.extraction_loss:.2e}",
