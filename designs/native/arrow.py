@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
-from disac.designs.native.cones import NesterovTodd, adjoint, svec, upper_pairs
-from disac.designs.native.saddle import BlockGroup, Prices, SaddleProblem, SharedBlock
+from disac.designs.native.cones import NesterovTodd, adjoint, smat, svec, upper_pairs
+from disac.designs.native.saddle import BlockGroup, Prices, SaddleProblem, SharedBlock, Split
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -140,6 +140,44 @@ class Directions:
         return np.concatenate([geometry, real.reshape(flat), imag.reshape(flat)], axis=2)
 
 
+@dataclass(frozen=True)
+class LeafBasis:
+    """Coordinates of the free prices in which the leaf equations are well scaled.
+
+    zeta_n = K^-H zeta'_n K^-1 with K K^H = sum_u W_nu over the scalings of the shares that zeta_n is compared with: in
+    these coordinates the W_nu sum to the identity, and a diagonal scaling, which Cholesky factors do not feel, does the rest.
+
+    Attributes
+    ----------
+    root : (L, N, q, q) K^-H.
+    n_inequalities : prices of a leaf that keep their coordinates.
+    """
+
+    root: ComplexArray
+    n_inequalities: int
+
+    @classmethod
+    def from_scaling(cls, split: Split, shares: NesterovTodd, n_inequalities: int) -> LeafBasis:
+        """Basis for the scaling of the group of shares."""
+        n_nodes, q = split.columns.shape
+        stacked = adjoint(shares.basis).reshape(-1, n_nodes, split.n_shares * q, q)
+        return cls(np.linalg.inv(_triangular(stacked)), n_inequalities)
+
+    def rows(self, leaf: RealArray) -> RealArray:
+        """Right sides (L, s) in these coordinates."""
+        return self._map(leaf, adjoint(self.root))
+
+    def prices(self, leaf: RealArray) -> RealArray:
+        """Prices (L, s) back in the original coordinates."""
+        return self._map(leaf, self.root)
+
+    def _map(self, leaf: RealArray, left: ComplexArray) -> RealArray:
+        n_leaves, n_nodes, q, _ = left.shape
+        own, free = leaf[:, : self.n_inequalities], leaf[:, self.n_inequalities :]
+        moved = left @ smat(free.reshape(n_leaves, n_nodes, q * q)) @ adjoint(left)
+        return np.concatenate([own, svec(moved).reshape(free.shape)], axis=1)
+
+
 class NewtonSystem:
     """Factorized Newton matrix at one iterate.
 
@@ -186,18 +224,24 @@ class NewtonSystem:
         self._head[antennas, antennas] = power_diagonal
         inequality = np.arange(problem.n_inequalities)
         self._leaf[:, inequality, inequality] = leaf_diagonal
-        for group, scaling in zip(problem.groups, scalings, strict=False):
-            self._add_group(group, scaling)
+        self._leaf_basis = None if problem.split is None else LeafBasis.from_scaling(problem.split, scalings[1], problem.n_inequalities)
+        vectors = [None if group.forms is None else group.forms.vectors for group in problem.groups]
+        if problem.split is not None:
+            assert self._leaf_basis is not None
+            vectors = problem.split.rebased(vectors, self._leaf_basis.root)
+        for group, scaling, own in zip(problem.groups, scalings, vectors, strict=False):
+            self._add_group(group, scaling, own)
         start = self._n_head
         for block, scaling in zip(problem.shared, scalings[len(problem.groups) :], strict=True):
             self._add_shared(block, scaling, slice(start, start + block.size**2))
             start += block.size**2
         self._factorize()
 
-    def _add_group(self, group: BlockGroup, scaling: NesterovTodd) -> None:
+    def _add_group(self, group: BlockGroup, scaling: NesterovTodd, vectors: ComplexArray | None) -> None:
         basis = scaling.basis
         if group.forms is not None:
-            root = adjoint(basis) @ group.forms.vectors
+            assert vectors is not None
+            root = adjoint(basis) @ vectors
             if root.shape[-1] < root.shape[-2]:
                 root = _triangular(root)
             forms = svec(root[:, :, None] @ group.forms.weights @ adjoint(root)[:, :, None])
@@ -207,9 +251,11 @@ class NewtonSystem:
             per_row = group.n_members * self._y_index.shape[1] * rho * rho
             chunk = max(1, CHUNK_ELEMENTS // per_row)
             for first in range(0, group.n_rows, chunk):
-                self._add_sensing(group, basis, slice(first, min(first + chunk, group.n_rows)))
+                self._add_sensing(group, basis, vectors, slice(first, min(first + chunk, group.n_rows)))
 
-    def _add_sensing(self, group: BlockGroup, basis: ComplexArray, rows: slice) -> None:
+    def _add_sensing(
+        self, group: BlockGroup, basis: ComplexArray, vectors: ComplexArray | None, rows: slice
+    ) -> None:
         """Contribution of some rows of blocks that enter F."""
         field, sets = self._problem.field, self._problem.field.node_sets
         t = basis[rows]
@@ -226,10 +272,10 @@ class NewtonSystem:
         n_y, n_p = columns.shape[2], antennas.shape[2]
         border = np.zeros((len(t), 0, n_y + n_p))
         if group.forms is not None:
-            vectors = group.forms.vectors[rows]
-            seen = reduced @ vectors
+            assert vectors is not None
+            seen = reduced @ vectors[rows]
             forms = svec(seen[:, :, None] @ group.forms.weights @ adjoint(seen)[:, :, None])
-            at_antennas = metric @ vectors
+            at_antennas = metric @ vectors[rows]
             moved = at_antennas[:, :, None] @ group.forms.weights
             crossed = (moved * at_antennas.conj()[:, :, None]).sum(axis=-1).real.sum(axis=1)
             border = np.concatenate([(forms @ columns.swapaxes(-1, -2)).sum(axis=1), -crossed], axis=-1)
@@ -288,7 +334,8 @@ class NewtonSystem:
         full = np.concatenate([right.weights.T.ravel(), right.power, np.zeros(n_all - self._n_head)])
         has_leaves = self._leaf.shape[1] > 0
         if has_leaves:
-            reduced = np.linalg.solve(self._leaf_factor, right.leaf[..., None])
+            rows = right.leaf if self._leaf_basis is None else self._leaf_basis.rows(right.leaf)
+            reduced = np.linalg.solve(self._leaf_factor, rows[..., None])
             full -= np.tensordot(self._eliminated, reduced[..., 0], axes=([0, 1], [0, 1]))
         head, kept = full[: self._n_head], full[self._n_head :]
         if len(kept):
@@ -300,6 +347,8 @@ class NewtonSystem:
         leaf = np.zeros_like(right.leaf)
         if has_leaves:
             moved = reduced - (self._eliminated @ np.concatenate([head, kept]))[..., None]
-            leaf = np.linalg.solve(adjoint(self._leaf_factor), moved)[..., 0]
+            leaf = np.linalg.solve(self._leaf_factor.swapaxes(-1, -2), moved)[..., 0]
+            if self._leaf_basis is not None:
+                leaf = self._leaf_basis.prices(leaf)
         n_parameters, n_columns = right.weights.shape
         return Prices(head[: self._n_y].reshape(n_columns, n_parameters).T, head[self._n_y :], leaf)

@@ -74,7 +74,7 @@ def repair(problem: SaddleProblem, prices: Prices) -> Prices:
     leaf[:, :n_in] = np.maximum(leaf[:, :n_in], 0)
     prices = Prices(prices.weights, np.maximum(prices.power, 0), leaf)
     slacks = problem.slacks(prices)
-    if problem.splits:
+    if problem.split is not None:
         leaf = leaf + missing_in_leaves(problem, slacks)[:, None] * problem.interior
         prices = Prices(prices.weights, prices.power, leaf)
         slacks = problem.slacks(prices)

@@ -234,9 +234,12 @@ def run(
             break
         try:
             system = Linearization(problem, point)
-            affine = system.step(0.0)
-            centering = 1.0 if within else (1 - min(1.0, system.limit(affine))) ** 3
-            step = system.step(centering * complementarity, affine)
+            if within:
+                step = system.step(complementarity)
+            else:
+                affine = system.step(0.0)
+                centering = (1 - min(1.0, system.limit(affine))) ** 3
+                step = system.step(centering * complementarity, affine)
             length = min(1.0, BOUNDARY_FRACTION * system.limit(step))
             if not length > SHORTEST_STEP:
                 break

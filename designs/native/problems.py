@@ -18,6 +18,7 @@ from disac.designs.native.saddle import (
     SaddleProblem,
     SensingField,
     SharedBlock,
+    Split,
 )
 from disac.designs.relaxed import RelaxedProblem
 from disac.simulator import Scenario
@@ -68,11 +69,6 @@ class BuiltProblem:
     split_basis: ComplexArray
     split_channels: ComplexArray
 
-    @property
-    def joint(self) -> bool:
-        """Whether the blocks are covariances of all nodes' antennas."""
-        return _is_joint(self.relaxed)
-
     def covariances(self, blocks: Blocks) -> tuple[ComplexArray, ComplexArray]:
         """R_l (L, D, D) and R_c[n, u, l] (N, U, L, M_t, M_t) of block matrices, in units of power."""
         s = self.relaxed.scenario
@@ -80,7 +76,7 @@ class BuiltProblem:
         total = np.zeros((s.n_subcarriers, n_nodes, m_t, n_nodes, m_t), dtype=complex)
         data = np.zeros((n_nodes, s.n_users, s.n_subcarriers, m_t, m_t), dtype=complex)
         main = blocks.groups[0]
-        if self.joint:
+        if self.relaxed.signal == "joint":
             total[:] = main[:, 0].reshape(total.shape)
             own = np.arange(n_nodes)
             diagonal = total[:, own, :, own].copy()
@@ -149,7 +145,7 @@ class BuiltProblem:
 def build(relaxed: RelaxedProblem) -> BuiltProblem:
     """The saddle form of a design problem."""
     s = relaxed.scenario
-    joint = _is_joint(relaxed)
+    joint = relaxed.signal == "joint"
     covariance = s.tx_power / s.n_subcarriers
     field, subcarrier, parameters = _sensing_field(relaxed, joint, covariance)
     positions = np.arange(2 * s.n_targets)
@@ -181,14 +177,10 @@ def build(relaxed: RelaxedProblem) -> BuiltProblem:
         n_inequalities=n_users,
         interior=np.r_[np.zeros(n_users), np.tile(svec(np.eye(q, dtype=complex)), s.n_nodes if q else 0)],
         n_antennas=s.n_nodes * s.n_tx,
+        split=Split((q + n_users) * np.arange(s.n_nodes)[:, None] + np.arange(q), n_users) if q else None,
     )
     units = Units(covariance, objective, parameters, relaxed.sinr / (covariance * strength))
     return BuiltProblem(relaxed, saddle, units, subcarrier, basis, adjoint(basis) @ channels)
-
-
-def _is_joint(relaxed: RelaxedProblem) -> bool:
-    """A single node's joint covariance is a node covariance."""
-    return relaxed.signal == "joint" and relaxed.scenario.n_nodes > 1
 
 
 def _transmit_bases(scenario: Scenario, mode: str) -> ComplexArray:

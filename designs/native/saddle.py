@@ -175,6 +175,32 @@ class Forms:
 
 
 @dataclass(frozen=True)
+class Split:
+    """Equalities that tie shares C_nu of the second group to the first: V_n^H R V_n = sum_u C_nu for every node n.
+
+    Their prices are Hermitian matrices zeta_n, the free prices of a leaf in svec coordinates, node by node.
+
+    Attributes
+    ----------
+    columns : (N, q) columns of the first group's vectors that are V_n; in the second group the first q are the identity.
+    n_shares : shares of each node; member n * n_shares + u of the second group is C_nu.
+    """
+
+    columns: IndexArray
+    n_shares: int
+
+    def rebased(self, vectors: tuple[ComplexArray, ComplexArray], roots: ComplexArray) -> list[ComplexArray]:
+        """Vectors of both groups after V_n -> V_n G_n with G (L, N, q, q), which makes the prices G_n^-1 zeta_n G_n^-H."""
+        q = self.columns.shape[1]
+        whole, shares = (own.copy() for own in vectors)
+        for node, columns in enumerate(self.columns):
+            members = slice(node * self.n_shares, (node + 1) * self.n_shares)
+            whole[..., columns] = whole[..., columns] @ roots[:, node, None]
+            shares[:, members, :, :q] = shares[:, members, :, :q] @ roots[:, node, None]
+        return [whole, shares]
+
+
+@dataclass(frozen=True)
 class BlockGroup:
     """PSD blocks of one size, (A, B) in number: A rows with one leaf each and B members per row.
 
@@ -324,6 +350,7 @@ class SaddleProblem:
     thresholds : (L, s) b; the rows of the equalities are 0.
     n_inequalities : prices of each leaf that belong to inequalities.
     interior : (s,) change of a leaf's prices that adds the identity to S of every block outside F.
+    split : the equalities of the leaves, if any; then there are two groups.
     n_antennas : N M_t.
     """
 
@@ -337,17 +364,13 @@ class SaddleProblem:
     n_inequalities: int
     interior: RealArray
     n_antennas: int
+    split: Split | None = None
 
     @property
     def degree(self) -> int:
         """Degree of the barrier: sum of block sizes and number of inequalities."""
         blocks = sum(g.size * g.n_rows * g.n_members for g in self.groups) + sum(b.size for b in self.shared)
         return blocks + self.n_antennas + self.thresholds.shape[0] * self.n_inequalities
-
-    @property
-    def splits(self) -> bool:
-        """Whether some blocks are outside F: shares of others, tied to them by equalities."""
-        return any(not group.senses for group in self.groups)
 
     def spread(self, sheets: ComplexArray) -> ComplexArray:
         """The mean over each node set, on each of its sheets, if F is averaged; else ``sheets``."""

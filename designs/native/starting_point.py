@@ -35,7 +35,7 @@ def starting_point(problem: SaddleProblem) -> Iterate:
     leaf = np.zeros_like(problem.thresholds)
     leaf[:, :n_in] = 0.1 * price / leaf_slack
     prices = Prices(weights, np.full(problem.n_antennas, price), leaf)
-    if problem.splits:
+    if problem.split is not None:
         missing = missing_in_leaves(problem, problem.slacks(prices)).max()
         leaf = leaf + (2 * missing + 0.1 * price) * problem.interior
         prices = Prices(weights, prices.power, leaf)
