@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.simulator.geometry import SPEED_OF_LIGHT, path_delays
+from disac.simulator.ofdm import prefix_loss
 from disac.simulator.scenario import Scenario
 
 CLOSE_NODES_M = 1.0
@@ -124,7 +125,7 @@ def _contradictions(
     if longest > prefix_s:
         warnings.append(
             f"{path} takes {longest * 1e9:.4g} ns, longer than the cyclic prefix of {prefix_s * 1e9:.4g} ns: "
-            "real symbols would interfere, which Eq. (5) leaves out"
+            f"{_interference(s, float(longest))}, which Eq. (5) leaves out"
         )
     if longest > symbol_s:
         warnings.append(f"{path} takes {longest * 1e9:.4g} ns, longer than one OFDM symbol of {symbol_s * 1e9:.4g} ns")
@@ -149,3 +150,11 @@ def _contradictions(
         for k in np.flatnonzero(outside)
     ]
     return warnings
+
+
+def _interference(s: Scenario, delay_s: float) -> str:
+    loss = prefix_loss(delay_s, s.n_subcarriers, s.n_cyclic_prefix, s.bandwidth_hz)
+    if loss.useful == 0:
+        return "nothing of the echo would be left in its own symbol"
+    level_db = 10 * np.log10((loss.intercarrier + loss.intersymbol) / loss.useful)
+    return f"real symbols would interfere {level_db:+.1f} dB relative to the useful echo"

@@ -90,7 +90,7 @@ class Scenario(BaseModel):
     nodes : (N, 2) node positions [m].
     targets : (K, 2) target positions [m], K >= 1.
     users : (U, 2) user positions [m]; U may be 0.
-    orientations : (N,) direction of each array's broadside, counter-clockwise from +x [rad]; default towards the origin.
+    orientations : (N,) direction of each array's broadside, counter-clockwise from +x [rad]; default to the origin.
     n_tx, n_rx : antennas M_t and M_r per node.
     n_subcarriers : subcarriers L, at least N.
     n_symbols : OFDM symbols T of one trial.
