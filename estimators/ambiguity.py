@@ -227,12 +227,12 @@ def ambiguity_surface(
     """Surface of the expected criterion as ``target`` is moved over the area.
 
     With ``others`` = "held" the value is what the target adds to the criterion of the other ones at their true
-    positions, the slice of the joint surface along this target.
+    positions, the slice of the joint surface along this target; its limit at another target depends on the direction.
 
     Parameters
     ----------
     signal : covariances or symbols, see :class:`Signatures`.
-    step_m : grid step [m], by default a quarter of the main lobe's width. Lobes of angle narrow towards a node, so close
+    step_m : grid step [m], by default a sixth of the main lobe's width. Lobes of angle narrow towards a node, so near
         to one a smaller step may find more of them.
     area : [[x_min, x_max], [y_min, y_max]] [m], by default the scenario's; must hold the target.
 
@@ -252,7 +252,7 @@ def ambiguity_surface(
     signatures = Signatures(s, signal, mode)
     if step_m is None:
         angles, delays = (rule != FIXED for rule in MODES[mode])
-        step_m = main_lobe_m(s, area, angles=angles, delays=delays) / 4
+        step_m = main_lobe_m(s, area, angles=angles, delays=delays) / 6
     surface = TargetCriterion(signatures, target, others)
     grid = coarse_grid(area, step_m)
     x, y = np.unique(grid.points[:, 0]), np.unique(grid.points[:, 1])
