@@ -77,3 +77,14 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_kernels_get_a_cache_where_nothing_else_can_be_written(monkeypatch, tmp_path):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(disac.os, "access", lambda *_: False)
+    monkeypatch.setattr(disac.tempfile, "gettempdir", lambda: str(tmp_path))
+    disac._provide_kernel_cache()
+    assert disac.os.environ["NUMBA_CACHE_DIR"].startswith(str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "mine")
+    disac._provide_kernel_cache()
+    assert disac.os.environ["NUMBA_CACHE_DIR"] == "mine"

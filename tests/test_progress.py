@@ -1,0 +1,43 @@
+"""The progress display: plain lines where there is no terminal, and the ratio that it shows."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from disac.experiments.progress import CampaignBar
+
+
+def _progress(point_index, rows, trials):
+    return SimpleNamespace(
+        point={"snr_db": 10.0 * point_index},
+        point_index=point_index,
+        n_points=2,
+        trials=trials,
+        rows=tuple({"sq_error_m2": e, "crb_m2": c} for e, c in rows),
+        done=trials,
+        expected=20,
+    )
+
+
+def test_one_plain_line_per_point_without_control_characters(capsys):
+    with CampaignBar() as bar:
+        bar(_progress(0, [(1.0, 1.0), (3.0, 1.0)], 2))
+        bar(_progress(0, [(2.0, 1.0)], 3))
+        bar(_progress(1, [(0.0, 1.0)], 1))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("snr_db=0.0: 3 trials RMSE/RCRB 1.414 [")
+    assert lines[1] == "snr_db=10.0: 1 trials"
+    assert all(ord(c) >= 32 for line in lines for c in line)
+
+
+def test_the_interval_holds_the_ratio_and_shrinks(capsys):
+    widths = []
+    for repeats in (4, 400):
+        with CampaignBar() as bar:
+            bar(_progress(0, [(0.5, 1.0), (1.5, 1.0)] * repeats, 2 * repeats))
+        text = capsys.readouterr().err
+        low, high = (float(part) for part in text[text.index("[") + 1 : text.index("]")].split(","))
+        assert low < 1.0 < high
+        widths.append(high - low)
+    assert widths[1] == pytest.approx(widths[0] / 10, rel=0.2)
