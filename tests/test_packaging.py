@@ -80,7 +80,8 @@ def test_help_imports_nothing_heavy():
 
 
 def test_kernels_get_a_cache_where_nothing_else_can_be_written(monkeypatch, tmp_path):
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "remembered, so that the end of the test restores it")
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(disac.os, "access", lambda *_: False)
     monkeypatch.setattr(disac.tempfile, "gettempdir", lambda: str(tmp_path))
     disac._provide_kernel_cache()
