@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
-from disac.designs.native.cones import NesterovTodd, adjoint, smat, svec, upper_pairs
+from disac.designs.native.cones import NesterovTodd, adjoint, smat, svec
+from disac.designs.native.directions import DenseDirections, Directions, square_svec
 from disac.designs.native.saddle import BlockGroup, Prices, SaddleProblem, SharedBlock, Split
 
 RealArray = NDArray[np.float64]
@@ -26,29 +27,8 @@ IndexArray = NDArray[np.intp]
 
 REGULARIZATIONS = (1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10)
 """Relative enlargements of a diagonal that are tried in turn; iterative refinement makes up for them."""
-CHUNK_ELEMENTS = 4_000_000
-"""Largest number of real coordinates of Y columns formed at a time (32 MB)."""
-
-
-def _outer_svec(left: ComplexArray, right: ComplexArray) -> tuple[RealArray, RealArray]:
-    """svec of the Hermitian matrices z f g^H + h.c. for z = 1 and for z = -j, from f (..., n) and g (..., n)."""
-    size = left.shape[-1]
-    row, column, weight = upper_pairs(size)
-    one = left[..., row] * (right[..., column].conj() * weight)
-    two = left[..., column].conj() * (right[..., row] * weight)
-    real, imag = one + two, one - two
-    return (
-        np.concatenate([real.real, real.imag[..., size:]], axis=-1),
-        np.concatenate([imag.imag, -imag.real[..., size:]], axis=-1),
-    )
-
-
-def _square_svec(vectors: ComplexArray) -> RealArray:
-    """svec of x x^H for vectors (..., n)."""
-    size = vectors.shape[-1]
-    row, column, weight = upper_pairs(size)
-    half = vectors[..., row] * (vectors[..., column].conj() * weight)
-    return np.concatenate([half.real, half.imag[..., size:]], axis=-1)
+CHUNK_BLOCKS = 256
+"""Largest number of blocks whose contributions are formed at a time."""
 
 
 def _regularized_cholesky(matrices: RealArray) -> RealArray:
@@ -89,55 +69,6 @@ def _mean_directions(problem: SaddleProblem, combined: ComplexArray) -> ComplexA
     """(m, n_y, rho, rho) derivatives of Q by the entries of Y, averaged over the sheets of each node set."""
     sets = problem.field.node_sets
     return np.stack([Directions.at(problem, combined, sets.sheets(i)).mean() for i in range(len(sets))])
-
-
-@dataclass(frozen=True)
-class Directions:
-    """Derivatives b of Q by the entries of Y, compressed: dense for the geometry rows, f g^H for the links.
-
-    Attributes
-    ----------
-    geometry : (A, S C, rho, rho) Hermitian.
-    transmit : (A, N, a, 1, rho) f.
-    received : (A, N, a, C, rho) g; b by Re b_link is f g^H + h.c., by Im b_link -j f g^H + h.c.
-    """
-
-    geometry: ComplexArray
-    transmit: ComplexArray
-    received: ComplexArray
-
-    @classmethod
-    def at(cls, problem: SaddleProblem, combined: ComplexArray, sheets: slice) -> Directions:
-        """At Y given as ``field.combine(Y)``, on some sheets."""
-        field = problem.field
-        n_geometry = len(field.rows)
-        y = combined[sheets]
-        n_sheets, n_nodes, n_columns, n_rx, rho = y.shape
-        own = field.stack[sheets, :, :n_geometry].transpose(0, 2, 1, 3, 4).reshape(n_sheets, n_geometry, 1, -1, rho)
-        moved = y.transpose(0, 2, 1, 3, 4).reshape(n_sheets, 1, n_columns, n_nodes * n_rx, rho)
-        geometry = adjoint(own) @ moved
-        geometry = (geometry + adjoint(geometry)).reshape(n_sheets, -1, rho, rho)
-        received = np.matmul(field.receive.conj()[None, :, :, None, None, :], y[:, :, None])[..., 0, :].conj()
-        return cls(geometry, field.transmit[sheets][:, :, :, None, :], received)
-
-    def mean(self) -> ComplexArray:
-        """Mean over the sheets as dense Hermitian matrices (n_directions, rho, rho)."""
-        n_sheets, rho = self.received.shape[0], self.received.shape[-1]
-        outer = np.einsum("anlq,anlcr->nlcqr", self.transmit[..., 0, :], self.received.conj()).reshape(-1, rho, rho)
-        outer /= n_sheets
-        imag = -1j * outer
-        return np.concatenate([self.geometry.mean(axis=0), outer + adjoint(outer), imag + adjoint(imag)])
-
-    def columns(self, root: ComplexArray) -> RealArray:
-        """svec of root b root^H for every block (A, B), shape (A, B, n_directions, rho^2)."""
-        n_rows, n_members = root.shape[:2]
-        rho = root.shape[-1]
-        geometry = svec(root[:, :, None] @ self.geometry[:, None] @ adjoint(root)[:, :, None])
-        left = self.transmit[:, None] @ root.swapaxes(-1, -2)[:, :, None, None]
-        right = self.received[:, None] @ root.swapaxes(-1, -2)[:, :, None, None]
-        real, imag = _outer_svec(left, right)
-        flat = (n_rows, n_members, -1, rho * rho)
-        return np.concatenate([geometry, real.reshape(flat), imag.reshape(flat)], axis=2)
 
 
 @dataclass(frozen=True)
@@ -247,53 +178,48 @@ class NewtonSystem:
             forms = svec(root[:, :, None] @ group.forms.weights @ adjoint(root)[:, :, None])
             np.add.at(self._leaf, group.forms.leaf, (forms @ forms.swapaxes(-1, -2)).sum(axis=1))
         if group.senses and group.n_members:
-            rho = self._problem.field.basis.shape[-1]
-            per_row = group.n_members * self._y_index.shape[1] * rho * rho
-            chunk = max(1, CHUNK_ELEMENTS // per_row)
-            for first in range(0, group.n_rows, chunk):
-                self._add_sensing(group, basis, vectors, slice(first, min(first + chunk, group.n_rows)))
+            for index in range(len(self._problem.field.node_sets)):
+                sheets = self._problem.field.node_sets.sheets(index)
+                chunk = max(1, CHUNK_BLOCKS // group.n_members)
+                for first in range(sheets.start, sheets.stop, chunk):
+                    rows = slice(first, min(first + chunk, sheets.stop))
+                    self._add_sensing(group, basis[rows], vectors, rows, index)
 
     def _add_sensing(
-        self, group: BlockGroup, basis: ComplexArray, vectors: ComplexArray | None, rows: slice
+        self, group: BlockGroup, t: ComplexArray, vectors: ComplexArray | None, rows: slice, index: int
     ) -> None:
-        """Contribution of some rows of blocks that enter F."""
+        """Contribution of the blocks on some sheets of one node set, with scaling T."""
         field, sets = self._problem.field, self._problem.field.node_sets
-        t = basis[rows]
+        y, p = self._y_index[index], self._n_y + sets.antennas[index]
         orthonormal, root = np.linalg.qr(adjoint(t) @ field.basis[rows])
-        if self._means is None or not self._problem.averaged:
-            columns = Directions.at(self._problem, self._combined, rows).columns(root)
-        else:
-            own = self._means[sets.of_sheet[rows]][:, None]
-            columns = svec(root[:, :, None] @ own @ adjoint(root)[:, :, None])
         reduced = adjoint(orthonormal) @ adjoint(t)
-        antennas = _square_svec(reduced.swapaxes(-1, -2))
+        rho, n_p = reduced.shape[-2:]
         metric = t @ adjoint(t)
-        squares = (metric.real**2 + metric.imag**2).sum(axis=1)
-        n_y, n_p = columns.shape[2], antennas.shape[2]
-        border = np.zeros((len(t), 0, n_y + n_p))
+        directions: Directions | DenseDirections
+        if self._problem.averaged:
+            assert self._means is not None
+            directions = DenseDirections.scaled(self._means[index], root)
+        else:
+            directions = Directions.at(self._problem, self._combined, rows).scaled(root)
+        crossed = directions.against_squares(reduced.reshape(-1, rho, n_p))
+        self._head[np.ix_(y, y)] += directions.gram()
+        self._head[np.ix_(y, p)] -= crossed
+        self._head[np.ix_(p, y)] -= crossed.T
+        self._head[np.ix_(p, p)] += (metric.real**2 + metric.imag**2).sum(axis=(0, 1))
         if group.forms is not None:
             assert vectors is not None
-            seen = reduced @ vectors[rows]
-            forms = svec(seen[:, :, None] @ group.forms.weights @ adjoint(seen)[:, :, None])
-            at_antennas = metric @ vectors[rows]
-            moved = at_antennas[:, :, None] @ group.forms.weights
-            crossed = (moved * at_antennas.conj()[:, :, None]).sum(axis=-1).real.sum(axis=1)
-            border = np.concatenate([(forms @ columns.swapaxes(-1, -2)).sum(axis=1), -crossed], axis=-1)
-        for index in range(sets.of_sheet[rows.start], sets.of_sheet[rows.stop - 1] + 1):
-            first = max(rows.start, int(sets.edges[index]))
-            last = min(rows.stop, int(sets.edges[index + 1]))
-            own_rows = slice(first - rows.start, last - rows.start)
-            y, p = self._y_index[index], self._n_y + sets.antennas[index]
-            flat = columns[own_rows].swapaxes(-1, -2).reshape(-1, n_y)
-            crossed = flat.T @ antennas[own_rows].swapaxes(-1, -2).reshape(-1, n_p)
-            self._head[np.ix_(y, y)] += flat.T @ flat
-            self._head[np.ix_(y, p)] -= crossed
-            self._head[np.ix_(p, y)] -= crossed.T
-            self._head[np.ix_(p, p)] += squares[own_rows].sum(axis=0)
-            if group.forms is not None:
-                # a leaf occurs at most once among the rows of one node set
-                leaf = group.forms.leaf[first:last, None, None]
-                self._border[leaf, np.arange(border.shape[1])[:, None], np.r_[y, p]] += border[own_rows]
+            seen = (reduced @ vectors[rows])[:, :, None]
+            forms = seen @ group.forms.weights @ adjoint(seen)
+            n_prices = forms.shape[2]
+            at_y = directions.against(
+                forms.reshape(-1, n_prices, rho, rho), sum_blocks=False, n_members=group.n_members
+            )
+            at_antennas = (metric @ vectors[rows])[:, :, None]
+            at_p = -((at_antennas @ group.forms.weights) * at_antennas.conj()).sum(axis=-1).real.sum(axis=1)
+            # a leaf occurs at most once among the sheets of one node set
+            leaf = group.forms.leaf[rows][:, None, None]
+            border = np.concatenate([at_y, at_p], axis=-1)
+            self._border[leaf, np.arange(n_prices)[:, None], np.r_[y, p]] += border
 
     def _add_shared(self, block: SharedBlock, scaling: NesterovTodd, own: slice) -> None:
         field, sets = self._problem.field, self._problem.field.node_sets
@@ -302,7 +228,7 @@ class NewtonSystem:
         t = scaling.basis
         root = adjoint(t) @ field.basis[sets.edges[block.node_set], 0]
         columns = count * svec(root @ self._means[block.node_set] @ adjoint(root))
-        antennas = -count * _square_svec(t.conj())
+        antennas = -count * square_svec(t.conj())
         for index, coupling in (
             (self._y_index[block.node_set], columns),
             (self._n_y + sets.antennas[block.node_set], antennas),
@@ -312,7 +238,7 @@ class NewtonSystem:
         diagonal = np.arange(own.start, own.stop)
         self._head[diagonal, diagonal] = -1
         seen = (adjoint(t) @ block.vectors).swapaxes(-1, -2)
-        self._border[block.leaf, :, own] += block.weights[:, None] * _square_svec(seen)
+        self._border[block.leaf, :, own] += block.weights[:, None] * square_svec(seen)
 
     def _factorize(self) -> None:
         n_leaves, n_prices, n_all = self._border.shape

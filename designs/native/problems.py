@@ -22,7 +22,7 @@ from disac.designs.native.saddle import (
 )
 from disac.designs.relaxed import RelaxedProblem
 from disac.simulator import Scenario
-from disac.simulator.steering import steering_derivative, steering_vector
+from disac.simulator.steering import delay_vector, steering_derivative, steering_vector
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -193,16 +193,18 @@ def _transmit_bases(scenario: Scenario, mode: str) -> ComplexArray:
 
 
 def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[SensingField, IndexArray, RealArray]:
-    """The field scaled so that F has unit diagonal at unit covariances, its subcarriers, and the scale of each parameter."""
+    """The field scaled so that F has unit diagonal at unit covariances, its subcarriers, and the parameters' scales."""
     s = relaxed.scenario
     n, k, m_t, n_subcarriers = s.n_nodes, s.n_targets, s.n_tx, s.n_subcarriers
-    factors = FisherOperator(s, relaxed.mode).derivative_factors()  # type: ignore[arg-type]
+    factors = FisherOperator(s, relaxed.mode).derivative_factors()
     bases = _transmit_bases(s, relaxed.mode)
     r_t = bases.shape[-1]
     n_geometry, _, _, r, _ = factors.geometry.shape
     geometry = factors.geometry.reshape(n_geometry, n, n_subcarriers, r, n, m_t)
     geometry = np.einsum("snlrmi,miq->lsnrmq", geometry, bases, optimize=True)
-    transmit = np.einsum("nmkli,miq->lnmkq", factors.transmit, bases, optimize=True).conj()
+    delays = delay_vector(s.target_geometry.delay_s, n_subcarriers, s.bandwidth_hz)
+    transmit = np.einsum("mki,mkl,miq->lmkq", steering_vector(s.target_geometry.angle, m_t), delays, bases).conj()
+    phase = delays.transpose(2, 0, 1)
 
     n_parameters = n_geometry + 2 * n * n * k
     rows = np.r_[: 2 * k, 2 * k + 2 * n * n * k : n_parameters]
@@ -220,10 +222,9 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
         basis[np.arange(n), :, np.arange(n)] = bases
         basis = np.broadcast_to(basis.reshape(1, 1, n * m_t, n * r_t), (n_subcarriers, 1, n * m_t, n * r_t))
         geometry = geometry.reshape(n_subcarriers, n_geometry, n, r, n * r_t)
-        embedded = np.zeros((n_subcarriers, n, n, k, n, r_t), dtype=complex)
-        embedded[:, :, np.arange(n), :, np.arange(n)] = transmit.transpose(2, 0, 1, 3, 4)
-        transmit = embedded.reshape(n_subcarriers, n, n * k, n * r_t)
-        receive = np.broadcast_to(factors.receive[:, None], (n, n, k, r)).reshape(n, n * k, r)
+        embedded = np.zeros((n_subcarriers, n, k, n, r_t), dtype=complex)
+        embedded[:, np.arange(n), :, np.arange(n)] = transmit.swapaxes(0, 1)
+        transmit = embedded.reshape(n_subcarriers, n, k, n * r_t)
     else:
         served = [np.flatnonzero(row) for row in relaxed.serves]
         subcarrier = np.concatenate(served)
@@ -236,28 +237,39 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
         node = node_sets.of_sheet
         basis = bases[node][:, None]
         geometry = geometry[subcarrier, :, :, :, node]
-        transmit = transmit[subcarrier, :, node]
-        receive = factors.receive
-    stack = np.concatenate(
-        [geometry.transpose(0, 2, 1, 3, 4), receive[None, :, :, :, None] * transmit.conj()[:, :, :, None, :]], axis=2
-    )
+        transmit = transmit[subcarrier, node][:, None]
+        phase = phase[subcarrier]
     scale = np.sqrt(factors.scale * unit)
-    field = SensingField(basis, scale * stack, scale * receive, transmit, rows, node_sets, n_parameters)
+    geometry = scale * geometry.transpose(0, 2, 1, 3, 4)
+    receive = scale * factors.receive
+    ones = np.ones((len(node_sets), n, transmit.shape[1], k))
+    field = _field(basis, geometry, receive, phase, transmit, ones, rows, node_sets, n_parameters)
     rho = basis.shape[-1]
     diagonal = np.diagonal(field.fisher(np.broadcast_to(np.eye(rho, dtype=complex), (len(subcarrier), rho, rho))))
     parameters = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    return _rescaled(field, parameters), subcarrier, parameters
+    geometry = geometry * parameters[rows][:, None, None]
+    links = parameters[node_sets.real].reshape(ones.shape)
+    field = _field(basis, geometry, receive, phase, transmit, links, rows, node_sets, n_parameters)
+    return field, subcarrier, parameters
 
 
-def _rescaled(field: SensingField, parameters: RealArray) -> SensingField:
-    """The field with every derivative multiplied by the scale of its parameter."""
-    stack, transmit = field.stack.copy(), field.transmit.copy()
-    n_geometry = len(field.rows)
-    stack[:, :, :n_geometry] *= parameters[field.rows][:, None, None]
-    links = parameters[field.node_sets.real][field.node_sets.of_sheet]
-    stack[:, :, n_geometry:] *= links[..., None, None]
-    transmit *= links[..., None]
-    return SensingField(field.basis, stack, field.receive, transmit, field.rows, field.node_sets, field.n_parameters)
+def _field(
+    basis: ComplexArray,
+    geometry: ComplexArray,
+    receive: ComplexArray,
+    phase: ComplexArray,
+    transmit: ComplexArray,
+    link_scale: RealArray,
+    rows: IndexArray,
+    node_sets: NodeSets,
+    n_parameters: int,
+) -> SensingField:
+    """The field with its links stacked below the geometry derivatives (A, N, S, r, rho)."""
+    heard = (phase[..., None] * receive)[:, :, None, :, :, None]
+    links = heard * transmit.conj()[:, None, :, :, None, :] * link_scale[node_sets.of_sheet][..., None, None]
+    n_sheets, n_nodes, m, k, r, rho = links.shape
+    stack = np.concatenate([geometry, links.reshape(n_sheets, n_nodes, m * k, r, rho)], axis=2)
+    return SensingField(basis, stack, receive, phase, transmit, link_scale, rows, node_sets, n_parameters)
 
 
 def _normalized_channels(relaxed: RelaxedProblem) -> tuple[ComplexArray, RealArray]:

@@ -81,7 +81,11 @@ class SensingField:
     basis : (A, 1, d, rho) orthonormal columns.
     stack : (A, N, S + a, r, rho) G' per receive node: by positions (first 2K) and nuisance parameters, then by Re b of
         the a links to this node; the derivative by Im b is j times that by Re b.
-    receive, transmit : (N, a, r) and (A, N, a, rho) vectors of the links: G' by Re b is receive transmit^H.
+    receive : (N, K, r) receive vectors.
+    phase : (A, N, K) phase of the delay from target k to receive node n.
+    transmit : (A, M, K, rho) conjugate transmit vectors f of the M sending nodes, phase of their delays included: with
+        a = (m, k), G' by Re b is link_scale receive phase transmit^H.
+    link_scale : (m, N, M, K) scale of the links of each node set.
     rows : (S,) rows of Y that belong to positions and nuisance parameters.
     node_sets : the runs of sheets.
     n_parameters : P.
@@ -90,7 +94,9 @@ class SensingField:
     basis: ComplexArray
     stack: ComplexArray
     receive: ComplexArray
+    phase: ComplexArray
     transmit: ComplexArray
+    link_scale: RealArray
     rows: IndexArray
     node_sets: NodeSets
     n_parameters: int
