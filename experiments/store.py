@@ -13,11 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-import socket
 import sqlite3
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,18 +24,46 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.experiment import Column, Record, RecordValue
-from disac.experiments.keys import Point, point_key
+from disac.experiments.experiment import Column, Record
+from disac.experiments.keys import MAX_TRIALS, Point, point_key
+from disac.experiments.rows import from_row, quoted, sql_list, sql_names, to_row, to_table, widened
+from disac.experiments.run_file import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    WriterLock,
+    check_header,
+    explained,
+    file_system_type,
+    is_network_file_system,
+    writer_of,
+)
 from disac.experiments.stopping import StopReason
 from disac.experiments.worker import Failure
 
-SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x44495341
-_BUSY_TIMEOUT_S = 60.0
-_NETWORK_FILE_SYSTEM = re.compile(
-    r"(fuse\.)?(nfs\d?|cifs|smb\w*|9p|lustre|gpfs|beegfs|ceph|afs|glusterfs|sshfs|pvfs2|panfs|ocfs2|gfs2|davfs2?|vboxsf)"
-)
+__all__ = [
+    "BatchTiming",
+    "PointStatus",
+    "RunReader",
+    "RunWriter",
+    "StoreBusy",
+    "StoreError",
+    "StoreFull",
+    "StoredFailure",
+    "StoredPoint",
+    "StoredRun",
+    "Table",
+    "differences",
+    "file_system_type",
+    "is_network_file_system",
+    "read_run",
+    "writer_of",
+]
 
+Table: TypeAlias = dict[str, NDArray[Any]]
+_BUSY_TIMEOUT_S = 60.0
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE points (
@@ -62,23 +86,6 @@ CREATE TABLE timing (
     seconds REAL NOT NULL, worker TEXT NOT NULL
 );
 """
-
-_KINDS = ("bool", "int", "float", "complex")
-_KIND_OF: dict[type, str] = {bool: "bool", int: "int", float: "float", complex: "complex", str: "str"}
-_DTYPE_OF: dict[str, Any] = {"bool": bool, "int": np.int64}
-Table: TypeAlias = dict[str, NDArray[Any]]
-
-
-class StoreError(RuntimeError):
-    """A run's file cannot be used as asked; the message names the file and nothing in it was changed."""
-
-
-class StoreBusy(StoreError):
-    """Another process writes this run."""
-
-
-class StoreFull(StoreError):
-    """The disk is full or the file may not grow; what was committed before is safe and the run can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -111,71 +118,6 @@ class BatchTiming:
     worker: str
 
 
-def file_system_type(path: Path) -> str:
-    """Type of the file system that holds ``path``, e.g. "ext4" or "nfs4"; "unknown" where it cannot be told."""
-    real = Path(os.path.realpath(path))
-    try:
-        mounts = Path("/proc/self/mounts").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    best, kind = -1, "unknown"
-    for line in mounts:
-        _, folder, name = line.split(" ")[:3]
-        mount = folder.replace("\\040", " ")
-        if len(mount) >= best and (real == Path(mount) or Path(mount) in real.parents):
-            best, kind = len(mount), name
-    return kind
-
-
-def is_network_file_system(kind: str) -> bool:
-    """Whether SQLite's write-ahead log, which needs memory shared between processes, is unsafe on this type."""
-    return _NETWORK_FILE_SYSTEM.fullmatch(kind) is not None
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _check_header(path: Path) -> None:
-    """Refuse what is not a run of ours or is newer than us, by its first bytes and without opening it as a database."""
-    with path.open("rb") as file:
-        header = file.read(100)
-    if len(header) == 0:
-        return
-    if len(header) < 100 or header[:16] != b"SQLite format 3\0":
-        raise StoreError(f"{path} is not a disac run, or its header is damaged; nothing was changed")
-    version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
-    if (version, application) == (0, 0):
-        return  # a database created a moment ago; the caller looks at its tables
-    if application != _APPLICATION_ID:
-        raise StoreError(f"{path} is an SQLite file but not a disac run; nothing was changed")
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} has schema version {version}, this disac reads up to {SCHEMA_VERSION}: it was written by a newer "
-            "disac; nothing was changed"
-        )
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        text = str(error)
-        if "full" in text or ("I/O error" in text and isinstance(error, sqlite3.OperationalError)):
-            raise StoreFull(
-                f"{path}: {text}; every batch committed before is safe, free some space and resume the run"
-            ) from error
-        if "locked" in text:
-            raise StoreBusy(f"{path} is locked by another program ({text}); resume the run later") from error
-        if "malformed" in text or "not a database" in text:
-            raise StoreError(f"{path} is damaged ({text}); nothing was changed") from error
-        if "unable to open" in text or "readonly" in text:
-            raise StoreError(f"{path}: {text}; check that file and folder exist and can be accessed") from error
-        raise StoreError(f"{path}: {text}") from error
-
-
 class RunReader:
     """Read-only view of a run, also while it is written. Use as a context manager."""
 
@@ -189,10 +131,10 @@ class RunReader:
         self.path = Path(path)
         if not self.path.is_file():
             raise StoreError(f"{self.path}: no such run")
-        _check_header(self.path)
-        with _explained(self.path):
+        check_header(self.path)
+        with explained(self.path):
             self._db = self._connect_read_only()
-        with _explained(self.path):
+        with explained(self.path):
             if not self._has_schema():
                 self._db.close()
                 raise StoreError(f"{self.path} holds no run yet")
@@ -240,7 +182,7 @@ class RunReader:
             self._query("COMMIT")
 
     def _query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with _explained(self.path):
+        with explained(self.path):
             return self._db.execute(sql, parameters).fetchall()
 
     def check(self) -> None:
@@ -260,28 +202,32 @@ class RunReader:
 
     def points(self) -> list[PointStatus]:
         """Points in the order of the sweep."""
-        counts = {
-            table: dict(self._query(f"SELECT point, count(*) FROM {table} GROUP BY point"))
-            for table in ("records", "failures")
-        }
         seconds = dict(self._query("SELECT point, sum(seconds) FROM timing GROUP BY point"))
         stops = {
             row[0]: StopReason(row[1], row[2], bool(row[3]))
             for row in self._query("SELECT point, kind, text, repeatable FROM stops")
         }
+        # The trials of a point have no gap, so the largest one tells their number without a scan.
+        rows = self._query(
+            """
+            SELECT point, first_trial, fields,
+                   max(coalesce((SELECT max(trial) + 1 FROM records r WHERE r.point = p.point), first_trial),
+                       coalesce((SELECT max(trial) + 1 FROM failures f WHERE f.point = p.point), first_trial)),
+                   (SELECT count(*) FROM failures f WHERE f.point = p.point)
+            FROM points p ORDER BY position, point
+            """
+        )
         return [
             PointStatus(
                 key=key,
                 fields=json.loads(fields),
                 first_trial=first,
-                trials=counts["records"].get(key, 0) + counts["failures"].get(key, 0),
-                failed=counts["failures"].get(key, 0),
+                trials=end - first,
+                failed=failed,
                 seconds=seconds.get(key, 0.0),
                 stop=stops.get(key),
             )
-            for key, first, fields in self._query(
-                "SELECT point, first_trial, fields FROM points ORDER BY position, point"
-            )
+            for key, first, fields, end, failed in rows
         ]
 
     def find_point(self, wanted: int | str | Point) -> PointStatus:
@@ -313,32 +259,22 @@ class RunReader:
         A number that a record lacks is NaN, which turns int and bool columns into float; a lacking text is "".
         """
         kinds = self.kinds()
-        wanted = list(kinds) if names is None else [name for name in names if name in kinds]
-        selected = [_quoted(part) for name in wanted for part in _sql_names(name, kinds[name])]
-        rows = self._query(
-            f"SELECT {', '.join(['trial', *selected])} FROM records WHERE point = ? ORDER BY trial", (point,)
-        )
-        raw = iter(zip(*rows, strict=True) if rows else [()] * (1 + len(selected)))
-        table: Table = {"trial": np.array(next(raw), dtype=np.int64)}
-        for name in wanted:
-            values = next(raw)
-            if kinds[name] == "complex":
-                table[name] = np.empty(len(values), dtype=np.complex128)
-                table[name].real, table[name].imag = _filled(values, "float"), _filled(next(raw), "float")
-            else:
-                table[name] = _filled(values, kinds[name])
-        return table
+        wanted = {name: kinds[name] for name in (kinds if names is None else names) if name in kinds}
+        rows = self._select(wanted, point, 0, None)
+        trials = np.array([row[0] for row in rows], dtype=np.int64)
+        return {"trial": trials, **to_table([row[1:] for row in rows], wanted)}
 
     def records(self, point: int, first: int = 0, stop: int | None = None) -> list[tuple[int, Record]]:
         """Trial number and record of a point's successful trials in ``first`` to ``stop - 1``, in trial order."""
         kinds = self.kinds()
-        selected = [_quoted(part) for name, kind in kinds.items() for part in _sql_names(name, kind)]
-        rows = self._query(
-            f"SELECT {', '.join(['trial', *selected])} FROM records WHERE point = ? AND trial >= ? AND trial < ? "
-            "ORDER BY trial",
-            (point, first, 2**32 if stop is None else stop),
+        return [(row[0], from_row(row[1:], kinds)) for row in self._select(kinds, point, first, stop)]
+
+    def _select(self, kinds: Mapping[str, str], point: int, first: int, stop: int | None) -> list[tuple[Any, ...]]:
+        columns = ", ".join(["trial", *sql_list(kinds)])
+        return self._query(
+            f"SELECT {columns} FROM records WHERE point = ? AND trial >= ? AND trial < ? ORDER BY trial",
+            (point, first, MAX_TRIALS if stop is None else stop),
         )
-        return [(row[0], _record(row[1:], kinds)) for row in rows]
 
     def failures(self, point: int) -> list[StoredFailure]:
         """Failed trials of a point in trial order."""
@@ -362,7 +298,7 @@ class RunReader:
         kinds = self.kinds()
         if (a.keys() | b.keys()) - kinds.keys():
             return False
-        return repr(_record(_sql_values(a, kinds), kinds)) == repr(_record(_sql_values(b, kinds), kinds))
+        return repr(from_row(to_row(a, kinds), kinds)) == repr(from_row(to_row(b, kinds), kinds))
 
     def stop_detail(self, point: int) -> str:
         """Traceback behind a stop for a failed set-up, else empty."""
@@ -447,89 +383,6 @@ def differences(name: str, a: object, b: object) -> list[str]:
     return [] if a == b else [f"{name} is {a!r:.200} against {b!r:.200}"]
 
 
-def _sql_names(name: str, kind: str) -> tuple[str, ...]:
-    return (name, f"{name}.imag") if kind == "complex" else (name,)
-
-
-def _filled(values: Sequence[Any], kind: str) -> NDArray[Any]:
-    if kind == "str":
-        return np.array(["" if value is None else value for value in values], dtype=object)
-    if kind == "float" or None in values:
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    return np.array(values, dtype=_DTYPE_OF[kind])
-
-
-def _record(values: Sequence[Any], kinds: Mapping[str, str]) -> Record:
-    record: Record = {}
-    remaining = iter(values)
-    for name, kind in kinds.items():
-        value = next(remaining)
-        if kind == "complex":
-            imag = next(remaining)
-            record[name] = complex(np.nan if value is None else value, np.nan if imag is None else imag)
-        elif kind == "float":
-            record[name] = np.nan if value is None else float(value)
-        elif value is not None:
-            record[name] = bool(value) if kind == "bool" else value
-    return record
-
-
-class _WriterLock:
-    """Lock file beside the run, held by the operating system for the writing process and freed at its death."""
-
-    def __init__(self, run: Path) -> None:
-        self.path = Path(f"{run}.lock")
-        while True:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                _lock_descriptor(self._file)
-            except OSError:
-                owner = os.read(self._file, 200).decode(errors="replace").strip() or "another process"
-                os.close(self._file)
-                raise StoreBusy(f"{run} is being written by {owner}; a run has one writer at a time") from None
-            try:
-                if os.stat(self.path).st_ino == os.fstat(self._file).st_ino:
-                    break
-            except FileNotFoundError:
-                pass
-            os.close(self._file)  # its last owner removed the file between our two calls
-        os.ftruncate(self._file, 0)
-        started = time.strftime("%Y-%m-%d %H:%M:%S %z")
-        os.write(self._file, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode())
-
-    def release(self) -> None:
-        with suppress(OSError):
-            self.path.unlink()
-        os.close(self._file)
-
-
-def _lock_descriptor(descriptor: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def writer_of(path: str | os.PathLike[str]) -> str | None:
-    """Process that writes the run now, as "process PID on HOST since TIME", or None."""
-    lock = Path(f"{os.fspath(path)}.lock")
-    try:
-        descriptor = os.open(lock, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        _lock_descriptor(descriptor)
-    except OSError:
-        return os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-    finally:
-        os.close(descriptor)
-    return None
-
-
 class RunWriter(RunReader):
     """The one writer of a run: creates the file or goes on with it."""
 
@@ -547,17 +400,17 @@ class RunWriter(RunReader):
         self.path = Path(path)
         self._declared: dict[str, Column] = {}
         if self.path.exists():
-            _check_header(self.path)
+            check_header(self.path)
             if not resume and self.path.stat().st_size > 0:
                 raise StoreError(f"{self.path} exists; resume it or choose another name")
         elif not self.path.parent.is_dir():
             raise StoreError(f"{self.path}: the folder {self.path.parent} does not exist")
         try:
-            self._lock = _WriterLock(self.path)
+            self._lock = WriterLock(self.path)
         except PermissionError as error:
             raise StoreError(f"{self.path} cannot be written: {error}") from None
         try:
-            with _explained(self.path):
+            with explained(self.path):
                 self._db = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
             self._open_for_writing(identity or {})
         except BaseException:
@@ -585,12 +438,12 @@ class RunWriter(RunReader):
                     self._query(statement)
                 self.set_meta(identity)
                 self._query(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                self._query(f"PRAGMA application_id = {_APPLICATION_ID}")
+                self._query(f"PRAGMA application_id = {APPLICATION_ID}")
         self._kinds = self.kinds()
         self._next = {point.key: point.first_trial + point.trials for point in self.points()}
 
     def _has_tables(self) -> bool:
-        with _explained(self.path):
+        with explained(self.path):
             return self._has_schema()
 
     @property
@@ -618,7 +471,7 @@ class RunWriter(RunReader):
 
     def set_meta(self, values: Mapping[str, object]) -> None:
         """Add or replace descriptions of the run; values are stored as JSON."""
-        with _explained(self.path):
+        with explained(self.path):
             self._db.executemany(
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)",
                 [(key, json.dumps(value)) for key, value in values.items()],
@@ -636,7 +489,7 @@ class RunWriter(RunReader):
     def declare_columns(self, columns: Mapping[str, Column]) -> None:
         """Store unit and description of columns that exist already or will."""
         self._declared = dict(columns)
-        with _explained(self.path):
+        with explained(self.path):
             self._db.executemany(
                 "UPDATE columns SET unit = ?, description = ? WHERE name = ?",
                 [(column.unit, column.description, name) for name, column in columns.items()],
@@ -645,7 +498,7 @@ class RunWriter(RunReader):
     def add_timing(self, other: RunReader) -> None:
         """Copy the timing table of another run."""
         table = other.timing()
-        with _explained(self.path):
+        with explained(self.path):
             self._db.executemany(
                 "INSERT INTO timing VALUES (?, ?, ?, ?, ?, ?)",
                 zip(*(values.tolist() for values in table.values()), strict=True),
@@ -674,16 +527,15 @@ class RunWriter(RunReader):
         """
         if first != self._next.get(point):
             raise StoreError(f"{self.path}: trial {first} of point {point} is not the next, {self._next.get(point)}")
-        kinds = self._kinds_with(rows)
+        kinds = widened(self._kinds, (row for row in rows if not isinstance(row, Failure)))
         with self.transaction():
             self._add_columns(kinds)
-            names = [_quoted(part) for name, kind in kinds.items() for part in _sql_names(name, kind)]
-            marks = ", ".join("?" * (2 + len(names)))
-            with _explained(self.path):
+            names = ["point", "trial", *sql_list(kinds)]
+            with explained(self.path):
                 self._db.executemany(
-                    f"INSERT INTO records ({', '.join(['point', 'trial', *names])}) VALUES ({marks})",
+                    f"INSERT INTO records ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
                     (
-                        (point, trial, *_sql_values(row, kinds))
+                        (point, trial, *to_row(row, kinds))
                         for trial, row in enumerate(rows, first)
                         if not isinstance(row, Failure)
                     ),
@@ -705,31 +557,15 @@ class RunWriter(RunReader):
         self._kinds = kinds
         self._next[point] = first + len(rows)
 
-    def _kinds_with(self, rows: Sequence[Record | Failure]) -> dict[str, str]:
-        kinds = dict(self._kinds)
-        for row in rows:
-            if isinstance(row, Failure):
-                continue
-            for name, value in row.items():
-                kind, known = _KIND_OF[type(value)], kinds.get(name)
-                if kind != known:
-                    kinds[name] = kind if known is None else self._wider(name, kind, known)
-        return kinds
-
-    def _wider(self, name: str, kind: str, known: str) -> str:
-        if "str" in (kind, known):
-            raise StoreError(f"{self.path}: column {name!r} holds both text and numbers")
-        return max(kind, known, key=_KINDS.index)
-
     def _add_columns(self, kinds: Mapping[str, str]) -> None:
         for position, (name, kind) in enumerate(kinds.items()):
             before = self._kinds.get(name)
             if kind == before:
                 continue
-            for part in _sql_names(name, kind)[len(_sql_names(name, before)) if before else 0 :]:
-                self._query(f"ALTER TABLE records ADD COLUMN {_quoted(part)}")
+            for part in sql_names(name, kind)[len(sql_names(name, before)) if before else 0 :]:
+                self._query(f"ALTER TABLE records ADD COLUMN {quoted(part)}")
             if kind == "complex" and before is not None:
-                self._query(f"UPDATE records SET {_quoted(part)} = 0.0 WHERE {_quoted(name)} IS NOT NULL")
+                self._query(f"UPDATE records SET {quoted(part)} = 0.0 WHERE {quoted(name)} IS NOT NULL")
             column = self._declared.get(name, Column())
             description = (name, position, kind, column.unit, column.description)
             self._query("INSERT OR REPLACE INTO columns VALUES (?, ?, ?, ?, ?)", description)
@@ -741,16 +577,3 @@ class RunWriter(RunReader):
             self._db.execute("PRAGMA journal_mode = DELETE")
         self._db.close()
         self._lock.release()
-
-
-def _sql_values(row: Record, kinds: Mapping[str, str]) -> list[RecordValue | None]:
-    values: list[RecordValue | None] = []
-    for name, kind in kinds.items():
-        value = row.get(name)
-        if kind != "complex":
-            values.append(value)
-        elif isinstance(value, complex):
-            values += (value.real, value.imag)
-        else:
-            values += (value, None if value is None else 0.0)
-    return values

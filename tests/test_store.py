@@ -54,7 +54,7 @@ ROWS = st.lists(
             "int": st.integers(-(2**63), 2**63 - 1),
             "flag": st.booleans(),
             "text": st.text(),
-            'odd "name"; --': FLOATS,
+            'odd, "name"; --': FLOATS,
         }
     ),
     min_size=1,
@@ -79,7 +79,7 @@ def test_values_come_back_bit_for_bit(tmp_path_factory, rows):
         "int": "i",
         "flag": "b",
         "text": "O",
-        'odd "name"; --': "f",
+        'odd, "name"; --': "f",
     }
     assert repr(table["complex"].tolist()) == repr([row["complex"] for row in rows])
     np.testing.assert_array_equal(table["int"], [row["int"] for row in rows])
