@@ -12,6 +12,7 @@ from disac.designs.fisher import (
     sample_covariances,
 )
 from disac.designs.information import InformationBlocks
+from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
 from disac.designs.registry import DEFAULT_SOLVER, SOLVERS, design, design_names, register_design
 from disac.designs.result import Certificate, DesignResult, InfeasibilityProof, Infeasible
 
@@ -28,6 +29,8 @@ __all__ = [
     "Infeasible",
     "InformationBlocks",
     "Unidentifiable",
+    "achieved_sinr",
+    "antenna_power",
     "crb",
     "crb_from_blocks",
     "crb_from_fisher",
@@ -36,4 +39,5 @@ __all__ = [
     "fisher_information",
     "register_design",
     "sample_covariances",
+    "transmitted_covariances",
 ]

@@ -126,6 +126,11 @@ def run() -> None:
 @click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
 @click.option("--design", "designs", default="p2", show_default=True, help="Designs to transmit, comma separated.")
+@click.option(
+    "--precoders",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Transmit the precoders of this file (disac design writes one) instead of solving a design.",
+)
 @click.option("--sinr-db", type=Numbers(float), help="SINR thresholds Gamma_c [dB]; default: the preset's.")
 @click.option(
     "--snr-db",
@@ -170,6 +175,7 @@ def run_link(
     file: Path | None,
     settings: tuple[str, ...],
     designs: str,
+    precoders: Path | None,
     sinr_db: tuple[float, ...] | None,
     snr_db: tuple[float, ...],
     sweep: str | None,
@@ -198,27 +204,33 @@ def run_link(
     disac run link --set "targets=[[0, 0]]"      one target
     """
     from disac.experiments.link import LinkExperiment
-    from disac.experiments.link_job import LinkJob, design_cases, load_job, run_job, save_job
+    from disac.experiments.link_job import LinkJob, design_cases, load_job, loaded_cases, run_job, save_job
     from disac.experiments.run_folder import new_folder, rerun_line, usable_cores, write_provenance
 
     if resumed is not None:
         job, seed, trials = load_job(resumed)
         folder = resumed
     else:
+        if precoders is not None and (resolve or sweep):
+            raise click.UsageError("--precoders sends what the file holds and goes with neither --resolve nor --sweep")
         scenario, threshold = scenario_of(preset, file, settings)
         trials = trials or (20 if quick else 200)
         say_warnings(scenario)
         with told_errors():
-            cases, infeasible = design_cases(
-                _swept(scenario, sweep),
-                designs=[name.strip() for name in designs.split(",")],
-                sinr_db=sinr_db or (threshold,),
-                n_symbols=symbols,
-                snr_db=snr_db,
-                resolve=resolve,
-                solver=solver,
-                say=say,
-            )
+            if precoders is not None:
+                cases = loaded_cases(precoders, scenario, symbols, say)
+                infeasible: list[tuple[dict[str, Any], str]] = []
+            else:
+                cases, infeasible = design_cases(
+                    _swept(scenario, sweep),
+                    designs=[name.strip() for name in designs.split(",")],
+                    sinr_db=sinr_db or (threshold,),
+                    n_symbols=symbols,
+                    snr_db=snr_db,
+                    resolve=resolve,
+                    solver=solver,
+                    say=say,
+                )
         experiment = LinkExperiment(
             cases=tuple(cases),
             snr_db=() if resolve else snr_db,

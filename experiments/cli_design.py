@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
 @click.option("--sinr-db", type=float, help="SINR threshold Gamma_c [dB]; default: the preset's.")
 @click.option("--solver", help="native, clarabel, scs or mosek; default: the project's choice.")
+@click.option("--netcdf", is_flag=True, help="Save the precoders as NetCDF too (needs the extra disac[io]).")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder; default: runs/design-DATE.")
 def design(
     name: str,
@@ -29,6 +30,7 @@ def design(
     settings: tuple[str, ...],
     sinr_db: float | None,
     solver: str | None,
+    netcdf: bool,
     out: Path | None,
 ) -> None:
     """Solve design NAME (p1, p1-noncoherent, p2, p3, p3-true or a baseline; default p2) for one scenario.
@@ -50,10 +52,13 @@ def design(
         click.echo(line)
     folder = new_folder("design", out)
     scenario.to_toml(folder / "scenario.toml")
-    save_precoders(result, folder / "precoders.npz")
+    save_precoders(folder / "precoders.npz", result)
+    if netcdf:
+        save_precoders(folder / "precoders.nc", result)
     plot_beampatterns(result, folder / "beampatterns")
     plot_subcarrier_power(result, folder / "subcarrier-power")
-    click.echo(f"precoders and pictures in {folder}")
+    click.echo(f"precoders and pictures in {folder}; transmit them with")
+    click.echo(f"  disac run link --scenario {folder / 'scenario.toml'} --precoders {folder / 'precoders.npz'}")
 
 
 def summary_lines(result: DesignResult) -> list[str]:

@@ -49,14 +49,12 @@ class LinkCase:
     scenario : what is true; its noise is replaced by that of the point's SNR where the point has one.
     comm_precoders : (N, U, L, M_t).
     radar_precoders : (N, L, M_t, Q).
-    covariances : (L, N M_t, N M_t) covariances R_l of what is transmitted.
     """
 
     fields: tuple[tuple[str, PointValue], ...]
     scenario: Scenario
     comm_precoders: ComplexArray
     radar_precoders: ComplexArray
-    covariances: ComplexArray
 
     @property
     def digest(self) -> str:
@@ -189,10 +187,10 @@ class LinkTrial:
     @cached_property
     def expected_crb_m2(self) -> NDArray[np.float64]:
         """Diagonal of the expected bound for T symbols, x_1..x_K, y_1..y_K [m^2]."""
-        from disac.designs import crb
+        from disac.designs import crb, transmitted_covariances
 
-        bound = crb(self.scenario, self.case.covariances, BOUND_OF_MODE[self.mode], self.scenario.n_symbols)
-        return np.diag(bound)
+        sent = transmitted_covariances(self.case.comm_precoders, self.case.radar_precoders)
+        return np.diag(crb(self.scenario, sent, BOUND_OF_MODE[self.mode], self.scenario.n_symbols))
 
     @cached_property
     def single_node_subcarriers(self) -> bool:
@@ -306,7 +304,16 @@ class LinkTrial:
                 record[f"bit_errors_{kind}_u{u}"] = int(errors[u])
         theory = self.fixed_ber_theory if self.single_node_subcarriers else self.ber_theory(phases)
         record.update(theory)
+        if "estimated" in gains:
+            record["ber_estimated_theory"] = self._ber_theory_of(gains["estimated"], phases)
         return record
+
+    def _ber_theory_of(self, estimates: NDArray[np.complexfloating[Any, Any]], phases: NDArray[np.float64]) -> float:
+        from disac.experiments.ber_theory import conditional_ber
+
+        noise = self.scenario.noise_comm_per_subcarrier
+        rates = conditional_ber(*self._gains(phases), noise, self.order, self.radar, estimates=estimates)
+        return float(np.mean(rates))
 
     def _estimated_gains(self, phases: NDArray[np.float64], key: TrialKey) -> NDArray[np.complexfloating[Any, Any]]:
         """Users' gains from a preamble that is sent with the same precoders, radar sequences included."""

@@ -82,11 +82,38 @@ def design_cases(
                 scenario=result.scenario.replace(n_symbols=t),
                 comm_precoders=result.comm_precoders,
                 radar_precoders=result.radar_precoders,
-                covariances=result.covariances,
             )
             for t in n_symbols or (scenario.n_symbols,)
         ]
     return cases, infeasible
+
+
+def loaded_cases(
+    path: Path, scenario: Scenario, n_symbols: Sequence[int] | None, say: Callable[[str], None]
+) -> list[LinkCase]:
+    """Cases that transmit the precoders of a file that ``disac design`` or another program wrote.
+
+    Raises
+    ------
+    ValueError : no precoder file, or shapes that do not fit the scenario.
+    """
+    from disac.designs.precoder_file import load_precoders
+
+    saved = load_precoders(path, scenario, same_scenario=False)
+    if saved.scenario_digest != scenario.digest:
+        say(f"warning: {path} was designed for another scenario; its SINR and power limits need not hold in this one")
+    fields: dict[str, Any] = {"design": saved.name}
+    if saved.sinr_db is not None:
+        fields["sinr_db"] = saved.sinr_db
+    return [
+        LinkCase(
+            fields=tuple(fields.items()),
+            scenario=scenario.replace(n_symbols=t),
+            comm_precoders=saved.comm_precoders,
+            radar_precoders=saved.radar_precoders,
+        )
+        for t in n_symbols or (scenario.n_symbols,)
+    ]
 
 
 def save_job(job: LinkJob, folder: Path, *, seed: int, trials: int) -> None:
@@ -110,7 +137,6 @@ def save_job(job: LinkJob, folder: Path, *, seed: int, trials: int) -> None:
             allow_pickle=False,
             comm_precoders=case.comm_precoders,
             radar_precoders=case.radar_precoders,
-            covariances=case.covariances,
         )
         settings["cases"].append(dict(case.fields))
     (folder / "config.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")

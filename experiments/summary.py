@@ -132,8 +132,9 @@ def _detection(records: Sequence[Record], level: float) -> Row:
         )
         for u, mean in zip(users, per_user.mean(axis=1) / records[0]["bits"], strict=True):
             row[f"{prefix}_u{u}"] = float(mean)
-    for name in ("ber_theory", "ber_theory_gaussian", "ber_theory_average_sinr"):
-        row[name] = float(_column(records, name).mean())
+    for name in ("ber_theory", "ber_theory_gaussian", "ber_theory_average_sinr", "ber_estimated_theory"):
+        if name in records[0]:
+            row[name] = float(_column(records, name).mean())
     return row
 
 

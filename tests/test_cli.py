@@ -12,18 +12,8 @@ from click.testing import CliRunner
 
 from disac.experiments.cli import cli, main
 
-QUICK = [
-    "run",
-    "link",
-    "--set",
-    "targets=[[0.0, 5.0]]",
-    "--set",
-    "n_subcarriers=8",
-    "--snr-db",
-    "10,20",
-    "--trials",
-    "6",
-]
+SMALL = ["--set", "targets=[[0.0, 5.0]]", "--set", "n_subcarriers=8"]
+QUICK = ["run", "link", *SMALL, "--snr-db", "10,20", "--trials", "6"]
 
 
 def _invoke(*args):
@@ -121,6 +111,21 @@ def test_infeasible_thresholds_are_shown_as_such(tmp_path):
     assert statuses[:-1] == ["ok", "ok"]
     assert statuses[-1].startswith("infeasible")
     assert "largest feasible threshold" in statuses[-1]
+
+
+def test_a_saved_design_is_what_is_transmitted(finished, tmp_path):
+    folder, _ = finished
+    solved = _invoke("design", "p2", *SMALL, "--out", tmp_path / "design")
+    assert solved.exit_code == 0, solved.output
+    for text in ("certified lower bound", "relative gap", "SINR of user 1", "power of node 3", "solved"):
+        assert text in solved.output
+    sent = tmp_path / "design" / "precoders.npz"
+    result = _invoke(*QUICK, "--precoders", sent, "--workers", 1, "--out", tmp_path / "link")
+    assert result.exit_code == 0, result.output
+    assert _records(tmp_path / "link") == _records(folder)
+    other = _invoke(*QUICK, "--set", "n_subcarriers=16", "--precoders", sent, "--out", tmp_path / "other")
+    assert other.exit_code != 0
+    assert "has shape" in other.output
 
 
 def test_shards_merge_into_the_single_run(finished, tmp_path):

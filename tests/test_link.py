@@ -21,7 +21,6 @@ def case():
         scenario=SCENE,
         comm_precoders=result.comm_precoders,
         radar_precoders=result.radar_precoders,
-        covariances=result.covariances,
     )
 
 
@@ -31,15 +30,11 @@ def _joint_case(case):
     n, u, n_sub, m = case.comm_precoders.shape
     comm = 0.03 * (rng.standard_normal((n, u, n_sub, m)) + 1j * rng.standard_normal((n, u, n_sub, m)))
     radar = 0.01 * (rng.standard_normal((n, n_sub, m, 2)) + 1j * rng.standard_normal((n, n_sub, m, 2)))
-    stacked = np.concatenate([comm.transpose(2, 0, 3, 1), radar.transpose(1, 0, 2, 3)], axis=-1).reshape(
-        n_sub, n * m, -1
-    )
     return LinkCase(
         fields=(("design", "joint"),),
         scenario=case.scenario,
         comm_precoders=comm,
         radar_precoders=radar,
-        covariances=stacked @ stacked.conj().swapaxes(-1, -2),
     )
 
 
