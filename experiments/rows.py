@@ -25,7 +25,7 @@ def widened(kinds: Mapping[str, str], records: Iterable[Record]) -> dict[str, st
 
     Raises
     ------
-    StoreError : a column holds both text and numbers.
+    StoreError : a column holds both text and numbers, or two columns would have one SQL name.
     """
     wider = dict(kinds)
     for record in records:
@@ -36,7 +36,18 @@ def widened(kinds: Mapping[str, str], records: Iterable[Record]) -> dict[str, st
             if known is not None and "str" in (kind, known):
                 raise StoreError(f"column {name!r} holds both text and numbers")
             wider[name] = kind if known is None else max(kind, known, key=_NUMBERS.index)
+            _check_names(wider)
     return wider
+
+
+def _check_names(kinds: Mapping[str, str]) -> None:
+    """SQL names do not tell upper from lower case, and two are the table's own."""
+    seen = {"point": "the point's key", "trial": "the trial's number"}
+    for name, kind in kinds.items():
+        for part in sql_names(name, kind):
+            other = seen.setdefault(part.lower(), f"column {name!r}")
+            if other != f"column {name!r}":
+                raise StoreError(f"column {name!r} cannot be stored beside {other}; rename it")
 
 
 def quoted(name: str) -> str:

@@ -103,7 +103,7 @@ def pinned_threads() -> Iterator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)  # a campaign in another thread may have been quicker
             else:
                 os.environ[name] = value
 

@@ -319,6 +319,13 @@ def test_progress_counts(tmp_path):
     assert seen[-1].trials_per_second > 0
 
 
+def test_two_campaigns_from_two_threads(tmp_path, reference):
+    names = ("a", "b")
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda name: run_campaign(Noise(), tmp_path / name, seed=SEED, trials=60), names))
+    assert {digest(tmp_path / name) for name in names} == {reference["fixed"]}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -106,6 +106,14 @@ def test_text_and_numbers_do_not_mix_and_nothing_is_stored(tmp_path):
         assert list(writer.kinds()) == ["x", "z"]
 
 
+@pytest.mark.parametrize("record", [{"trial": 1}, {"Point": 1}, {"x": 1.0, "X": 2.0}, {"z": 1j, "z.imag": 0.0}])
+def test_names_that_sql_cannot_tell_apart_are_refused(tmp_path, record):
+    with new_run(tmp_path / "run") as writer:
+        with pytest.raises(StoreError, match="rename it"):
+            writer.commit(KEY, 0, [record])
+        assert writer.points()[0].trials == 0
+
+
 def test_missing_values(tmp_path):
     with new_run(tmp_path / "run") as writer:
         writer.commit(KEY, 0, [{"n": 1, "b": True, "s": "a", "c": 1j}, {"other": 2.0}])
