@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
-GRAM_FLOOR = np.float32(1e-4)
-"""Relative Schur complement below which single precision no longer tells a candidate from the found targets."""
+GRAM_FLOOR = np.float32(1e-2)
+"""Relative Schur complement below which single precision no longer tells a candidate from the found targets: rounding
+is amplified by the condition of their Gram matrix."""
 
 HALF = 0.5
 """Peaks lower than this share of the highest one are not climbed. The grid meets every lobe within its half-power
@@ -176,7 +177,7 @@ class Trial:
             return None
         best = max(fits, key=lambda fit: fit.value)
         for _ in range(self._search.max_cycles if n_targets > 1 else 0):
-            again = [fit for k in range(n_targets) for fit in self._search_again(best, k)]
+            again = [fit for k in range(n_targets) for fit in self._search_again(best, k)] + self._repair(best)
             top = max(again, key=lambda fit: fit.value, default=best)
             if top.value <= best.value + SAME * self.noise_variance(best):
                 break
@@ -252,6 +253,19 @@ class Trial:
         elsewhere = [s for s in starts if np.hypot(*(s.positions[0] - here)) > self._grid.step_m]
         return [new for start in elsewhere if (new := self.climb(others.found + start, EXPLORE)) is not None]
 
+    def _repair(self, fit: Fit) -> list[Fit]:
+        """Fits reached by adding a target and dropping each one in turn, if what is left of the data is no mere noise.
+
+        Targets closer than a main lobe can be caught together in a wrong local maximum, out of which no single one of
+        them leads. What they leave unexplained then looks like a further target.
+        """
+        n_links = len(self._scene.nodes) * len(self.signal.active)
+        noise_gain = (n_links + 6 * np.sqrt(n_links) + 20) * self.noise_variance(fit)
+        starts = self._candidates(self.condition(fit.targets), 4, max(noise_gain, 1e-9 * self.signal.energy), 0.0)
+        larger = [more for start in starts if (more := self.climb(fit.targets + start, EXPLORE)) is not None]
+        fewer = [more.targets.without(k) for more in larger for k in range(len(fit.targets.labels))]
+        return [new for start in fewer if (new := self.climb(start, EXPLORE)) is not None]
+
     def _best(self, fits: list[Fit]) -> list[Fit]:
         """The best fits, those that reached the same maximum taken once."""
         kept: list[Fit] = []
@@ -260,13 +274,14 @@ class Trial:
                 kept.append(fit)
         return kept[:BEAM]
 
-    def _candidates(self, given: Conditioned, count: int, least: float) -> list[Targets]:
+    def _candidates(self, given: Conditioned, count: int, least: float, share: float = HALF) -> list[Targets]:
         """The best grid points for one more target beside those found, best first.
 
         Parameters
         ----------
-        count : how many at most; only peaks of at least half the highest one are candidates.
+        count : how many at most.
         least : smallest gain of the likelihood.
+        share : smallest gain as a share of the highest one.
         """
         from disac.estimators.likelihood import evaluate_grid
 
@@ -279,12 +294,13 @@ class Trial:
                 continue
             evaluate_grid(
                 table.zr, table.zi, table.wr, table.wi, self.signal, given.residual[0], given.residual[1],
-                self._gram[0], self._gram[1], given.found.psi, given.inverse, given.beam[0], given.beam[1], GRAM_FLOOR, gain,
+                self._gram[0], self._gram[1], given.found.psi, given.inverse, given.beam[0], given.beam[1],
+                GRAM_FLOOR, gain,
             )  # fmt: skip
             gain[~self._usable] = -np.inf
             ranked += [(float(gain[i]), label, i) for i in self._grid.peaks(gain, count)]
         ranked.sort(key=lambda item: -item[0])
-        least = max(least / (self._scale**2 / self._unit), HALF * ranked[0][0] if ranked else 0.0)
+        least = max(least / (self._scale**2 / self._unit), share * ranked[0][0] if ranked else 0.0)
         return [self._at_grid(label, index) for value, label, index in ranked[:count] if value >= least]
 
     def _at_grid(self, label: int, index: int) -> Targets:
