@@ -1,0 +1,319 @@
+"""The experiment behind the paper's figures: one trial draws channels and amplitudes and solves one design for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from disac.experiments.experiment import Column, Record
+from disac.experiments.keys import Point, PointValue, Purpose, TrialKey, plain_point
+from disac.experiments.paper_scenarios import PaperScenario, common_generator
+
+if TYPE_CHECKING:
+    from disac.designs.convex import CertifiedSolution
+    from disac.designs.relaxed import RelaxedProblem, Signal
+    from disac.designs.result import DesignResult
+    from disac.simulator import Scenario
+
+SIGNALS: Mapping[str, Signal] = {
+    "p1": "joint",
+    "p1-noncoherent": "block-diagonal",
+    "p2": "interleaved",
+    "p3": "beamforming-averaged",
+}
+"""The paper's designs and block-diagonal P.1, with the signal model of each."""
+
+EVALUATED_MODES = ("tof", "aoa", "tof-nuisance", "aoa-nuisance")
+"""Bounds besides the hybrid one that the signals of a hybrid design are evaluated in."""
+
+N_PHASES = 32
+"""Draws of inter-node phases that the CRB of P.1 is averaged over."""
+
+_NAN = float("nan")
+
+
+def _optional(unit: str, description: str) -> Column:
+    return Column(unit, description, required=False)
+
+
+@dataclass(frozen=True)
+class DesignSweep:
+    """Designs over the points of one figure; a trial is one draw of channels and amplitudes, the same at every point.
+
+    Attributes
+    ----------
+    figure : name of the figure, which keeps its runs apart from others.
+    cases : points; each names ``design``, ``sinr_db``, ``solver`` and fields of :class:`PaperScenario`.
+    refined : number of trials, from 0, in which the slow local search for the precoders of P.1 and of block-diagonal
+        P.1 is made; the other trials have P.1's direct extraction only and none of block-diagonal P.1.
+    timed : run times are the point: solve once before the first trial of a point, so that no time holds the loading of
+        libraries and kernels, and count the variables.
+    """
+
+    figure: str
+    cases: tuple[tuple[tuple[str, PointValue], ...], ...]
+    refined: int = 0
+    timed: bool = False
+
+    name = "paper-designs"
+    columns: ClassVar[Mapping[str, Column]] = {
+        "feasible": Column("1", "whether the SINR threshold can be met"),
+        "edge_db": _optional("dB", "largest feasible SINR threshold, where the one asked for is infeasible"),
+        "lower_bound_m2": _optional("m^2", "certified lower bound of the convex problem, one symbol"),
+        "relaxed_m2": _optional("m^2", "objective of the convex problem at a verified feasible point"),
+        "gap": _optional("1", "(relaxed_m2 - lower_bound_m2) / lower_bound_m2"),
+        "residual": _optional("1", "largest relative constraint violation of the signals sent"),
+        "value_m2": _optional("m^2", "CRB trace of the signals sent, refined where that is slow"),
+        "direct_m2": _optional("m^2", "CRB trace of the signals of a direct extraction, without a local search"),
+        "printed_m2": _optional("m^2", "CRB trace of P.1's signals by Eq. (27)-(29) as printed"),
+        "printed_power_excess": _optional("1", "relative excess of those signals over P_T on the worst antenna"),
+        "printed_sinr_shortfall": _optional("1", "relative shortfall of their SINR below the threshold, worst user"),
+        "scaled_m2": _optional("m^2", "CRB trace of those signals, radar scaled down until power and SINR hold"),
+        "theorem2_residual": _optional("1", "what Theorem 2's rank-one data break: SINR, or R - sum w w^H >= 0"),
+        "phases_relaxed_m2": _optional("m^2", "mean CRB trace of the relaxed covariances over unknown phases"),
+        "phases_value_m2": _optional("m^2", "mean CRB trace of the signals sent over unknown phases"),
+        **{f"{mode}_m2": _optional("m^2", f"CRB trace of the signals sent, mode {mode}") for mode in EVALUATED_MODES},
+        "iterations": _optional("1", "iterations of the solver"),
+        "solve_seconds": _optional("s", "time in the solver"),
+        "compile_seconds": _optional("s", "time to build the solver's input"),
+        "total_seconds": _optional("s", "time of solver, certificate and direct extraction"),
+        "variables": _optional("1", "real scalars in the covariances of the native solver's problem"),
+    }
+
+    def config(self) -> dict[str, Any]:
+        """What, besides the points, decides a record."""
+        return {"figure": self.figure, "refined": self.refined, "timed": self.timed}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], points: Sequence[Point]) -> DesignSweep:
+        """The experiment of a stored run."""
+        return cls(cases=tuple(tuple(plain_point(point).items()) for point in points), **config)
+
+    def points(self) -> list[dict[str, PointValue]]:
+        """The cases as points."""
+        return [dict(case) for case in self.cases]
+
+    def prepare(self, point: Point) -> Prepared:
+        """The point with its number of variables, after a first solve, if run times are the point."""
+        if not self.timed:
+            return Prepared(plain_point(point), _NAN)
+        key = TrialKey(0, 0, 0)
+        solve_trial(point, key, refined=False)
+        return Prepared(plain_point(point), native_variables(_problem(point, PaperScenario.at(point).draw(key))))
+
+    def run(self, context: Prepared, keys: Sequence[TrialKey]) -> list[Record]:
+        """One record per key."""
+        return [
+            {
+                **solve_trial(context.point, key, refined=key.trial < self.refined),
+                "variables": context.variables,
+            }
+            for key in keys
+        ]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A point and the number of real variables of its native problem, NaN where nobody asked."""
+
+    point: dict[str, PointValue]
+    variables: float
+
+
+@dataclass(frozen=True)
+class EdgeSweep:
+    """Largest feasible SINR threshold of each draw. Targets, bandwidth and sensing noise do not enter it.
+
+    Attributes
+    ----------
+    cases : points; each names ``interleaved`` (whether one node alone serves a subcarrier) and fields of
+        :class:`PaperScenario`.
+    """
+
+    figure: str
+    cases: tuple[tuple[tuple[str, PointValue], ...], ...]
+
+    name = "paper-edges"
+    columns: ClassVar[Mapping[str, Column]] = {
+        "edge_db": Column("dB", "largest SINR threshold for which signals were found, within 1e-4 dB of a proof"),
+    }
+
+    def config(self) -> dict[str, Any]:
+        """What, besides the points, decides a record."""
+        return {"figure": self.figure}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], points: Sequence[Point]) -> EdgeSweep:
+        """The experiment of a stored run."""
+        return cls(cases=tuple(tuple(plain_point(point).items()) for point in points), **config)
+
+    def points(self) -> list[dict[str, PointValue]]:
+        """The cases as points."""
+        return [dict(case) for case in self.cases]
+
+    def prepare(self, point: Point) -> dict[str, PointValue]:
+        """The point itself."""
+        return plain_point(point)
+
+    def run(self, context: Point, keys: Sequence[TrialKey]) -> list[Record]:
+        """One record per key."""
+        from disac.designs.feasibility import largest_feasible_sinr
+
+        records: list[Record] = []
+        for key in keys:
+            scenario = PaperScenario.at(context).draw(key)
+            serves = np.ones((scenario.n_nodes, scenario.n_subcarriers), dtype=bool)
+            if context["interleaved"]:
+                serves = np.arange(scenario.n_nodes)[:, None] == scenario.subcarrier_node[None, :]
+            records.append({"edge_db": largest_feasible_sinr(scenario, serves).sinr_db})
+        return records
+
+
+def solve_trial(point: Point, key: TrialKey, *, refined: bool) -> Record:
+    """Solve the point's design for one draw, certify it, extract precoders and evaluate them."""
+    from disac.designs import Infeasible
+    from disac.designs.convex import solve_certified
+
+    design, solver = str(point["design"]), str(point["solver"])
+    scenario = PaperScenario.at(point).draw(key)
+    problem = _problem(point, scenario)
+    record: Record = {name: _NAN for name in DesignSweep.columns}
+    started = time.perf_counter()
+    try:
+        certified = solve_certified(design, problem, solver)
+    except Infeasible as error:
+        return {**record, "feasible": False, "edge_db": error.largest_feasible_sinr_db}
+    direct = _direct(problem, solver, certified)
+    seconds = time.perf_counter() - started
+    solution = certified.solution
+    record |= {
+        "feasible": True,
+        "lower_bound_m2": certified.bound.value,
+        "relaxed_m2": certified.relaxed_value,
+        "gap": certified.relaxed_value / certified.bound.value - 1,
+        "iterations": solution.iterations,
+        "solve_seconds": solution.solve_seconds,
+        "compile_seconds": solution.compile_seconds,
+        "total_seconds": seconds,
+    }
+    sent = _refined(problem, solver, certified) if refined or design in ("p2", "p3") else direct
+    if direct is not None:
+        record["direct_m2"] = direct.value
+    if sent is not None:
+        record |= {"value_m2": sent.value, "residual": sent.certificate.residual}
+        record |= _in_other_modes(sent)
+    record["theorem2_residual"] = _theorem2_residual(scenario, certified)
+    if design == "p1":
+        record |= _by_the_paper(problem, certified)
+        record |= _over_phases(scenario, key, certified, sent)
+    return record
+
+
+def _problem(point: Point, scenario: Scenario) -> RelaxedProblem:
+    from disac.designs.relaxed import RelaxedProblem
+
+    return RelaxedProblem(scenario, SIGNALS[str(point["design"])], float(point["sinr_db"]))
+
+
+def _direct(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) -> DesignResult | None:
+    """What a direct extraction sends; None where there is none."""
+    from disac.designs import p2, p3
+    from disac.designs.convex import assemble
+    from disac.designs.joint_extraction import fitted
+
+    match problem.signal:
+        case "joint":
+            precoders = fitted(problem.scenario, problem.sinr, certified.point)
+        case "interleaved":
+            precoders = p2.extract(problem, certified)
+        case "beamforming-averaged":
+            precoders = p3.extract(problem, certified)
+        case _:
+            return None
+    return assemble(_name(problem), problem, solver, certified, *precoders)
+
+
+def _refined(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) -> DesignResult | None:
+    """What the design of this name sends, a local search included where it makes one."""
+    from disac.designs import design, p1
+    from disac.designs.convex import assemble
+
+    match problem.signal:
+        case "joint":
+            return assemble("p1", problem, solver, certified, *p1.extract(problem, certified))
+        case "block-diagonal":
+            return design("p1-noncoherent", problem.scenario, problem.sinr_db, solver=solver)
+        case _:
+            return _direct(problem, solver, certified)
+
+
+def _theorem2_residual(scenario: Scenario, certified: CertifiedSolution) -> float:
+    """Largest relative violation after Eq. (25)-(26): of the useful power, or of R_nn - sum_u w w^H >= 0."""
+    from disac.designs.certificate import node_blocks
+    from disac.designs.extraction import data_precoders, outer
+
+    point = certified.point
+    precoders = data_precoders(scenario, point.comm_covariances)
+    rest = node_blocks(point.covariances, scenario.n_nodes) - outer(precoders).sum(axis=1)
+    negative = -float(np.linalg.eigvalsh(rest).min()) * scenario.n_subcarriers / scenario.tx_power
+    h = scenario.channels
+    before = np.einsum("nulm,nulmk,nulk->ul", h.conj(), point.comm_covariances, h).real
+    after = (np.abs(np.einsum("nulm,nulm->nul", h.conj(), precoders)) ** 2).sum(axis=0)
+    return max(0.0, negative, float(np.max(np.abs(after / before - 1))))
+
+
+def _by_the_paper(problem: RelaxedProblem, certified: CertifiedSolution) -> Record:
+    """P.1's extraction as printed, and made feasible by scaling its radar part."""
+    from disac.designs.joint_extraction import printed, scaled
+    from disac.designs.measure import measure
+
+    s = problem.scenario
+    as_printed = measure(s, problem.sinr_db, *printed(s, certified.point), problem.mode)
+    as_scaled = measure(s, problem.sinr_db, *scaled(s, problem.sinr, certified.point), problem.mode)
+    return {
+        "printed_m2": as_printed.value,
+        "printed_power_excess": as_printed.certificate.power_excess,
+        "printed_sinr_shortfall": as_printed.certificate.sinr_shortfall,
+        "scaled_m2": as_scaled.value,
+    }
+
+
+def _name(problem: RelaxedProblem) -> str:
+    return next(name for name, signal in SIGNALS.items() if signal == problem.signal)
+
+
+def _in_other_modes(sent: DesignResult) -> Record:
+    from disac.designs import Unidentifiable, crb
+
+    record: Record = {}
+    for mode in EVALUATED_MODES:
+        try:
+            record[f"{mode}_m2"] = float(np.trace(crb(sent.scenario, sent.covariances, mode)))
+        except Unidentifiable:
+            record[f"{mode}_m2"] = _NAN
+    return record
+
+
+def _over_phases(scenario: Scenario, key: TrialKey, certified: CertifiedSolution, sent: DesignResult | None) -> Record:
+    from disac.designs.phases import crb_over_phases
+
+    shape = (N_PHASES, scenario.n_nodes)
+    phases = common_generator(key, Purpose.PHASES).uniform(0.0, 2 * np.pi, shape)
+    record: Record = {
+        "phases_relaxed_m2": float(np.mean(crb_over_phases(scenario, certified.point.covariances, phases)))
+    }
+    if sent is not None:
+        record["phases_value_m2"] = float(np.mean(crb_over_phases(scenario, sent.covariances, phases)))
+    return record
+
+
+def native_variables(problem: RelaxedProblem) -> int:
+    """Real scalars in the Hermitian blocks that the native solver optimizes."""
+    from disac.designs.native.problems import build
+    from disac.designs.native.starting_point import starting_point
+
+    return sum(block.size for block in starting_point(build(problem).saddle).covariances)

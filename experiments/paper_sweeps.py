@@ -1,0 +1,309 @@
+"""What each figure and table of Section V varies, what the paper leaves unstated, and what was chosen: data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Literal
+
+from disac.experiments.keys import PointValue
+from disac.experiments.paper import SIGNALS
+from disac.experiments.paper_scenarios import PaperScenario
+
+Case = tuple[tuple[str, PointValue], ...]
+Kind = Literal["modes", "designs", "times"]
+"""What is plotted: one design's bounds in several modes, several designs' bounds, or run times."""
+
+EDGE_MARGIN_DB = 0.05
+"""A sweep of the SINR threshold ends this far below the smallest certified edge of its draws: on the edge itself only
+data is sent, and the convex problem has no interior."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is computed.
+
+    Attributes
+    ----------
+    grid : values of the abscissa; a sweep of the SINR threshold also has its last point at the certified edge.
+    draws : draws of channels and amplitudes per point.
+    refined : how many of them have P.1's precoders refined by a local search.
+    """
+
+    grid: tuple[float, ...]
+    draws: int
+    refined: int = 0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One figure or table.
+
+    Attributes
+    ----------
+    name : as on the command line.
+    title : what it shows.
+    x : the field on the abscissa.
+    series : field and values that tell lines apart, besides the design.
+    fixed : fields that all points share.
+    full, quick : the two efforts.
+    unstated : pairs of what the paper leaves open and what was chosen.
+    skip : (design, solver, series value) that ``quick`` leaves out.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    x: str
+    series: tuple[str, tuple[int, ...]]
+    fixed: Mapping[str, PointValue]
+    full: Effort
+    quick: Effort
+    unstated: tuple[tuple[str, str], ...]
+    designs: tuple[str, ...] = tuple(SIGNALS)
+    solvers: tuple[str, ...] = ("native",)
+    slow: frozenset[tuple[str, str, int]] = field(default_factory=frozenset)
+
+    def effort(self, *, quick: bool) -> Effort:
+        """The quick or the full one."""
+        return self.quick if quick else self.full
+
+    def cases(self, *, quick: bool, edges_db: Mapping[tuple[bool, int], float] | None = None) -> tuple[Case, ...]:
+        """Points of the designs.
+
+        Parameters
+        ----------
+        edges_db : for a sweep of the SINR threshold, the smallest edge of all draws by (interleaved, series value); the
+            grid is cut there, and its last point put there, less :data:`EDGE_MARGIN_DB`.
+        """
+        name, values = self.series
+        cases = []
+        for value, solver, design in product(values, self.solvers, self.designs):
+            if quick and (design, solver, value) in self.slow:
+                continue
+            grid: list[float] = list(self.effort(quick=quick).grid)
+            if self.x == "sinr_db":
+                if edges_db is None:
+                    raise ValueError("edges_db is needed for a sweep of the SINR threshold")
+                last = edges_db[is_interleaved(design), value] - EDGE_MARGIN_DB
+                grid = [*(x for x in grid if x < last), last]
+            cases += [
+                tuple(
+                    {
+                        "design": design,
+                        "solver": solver,
+                        **self.fixed,
+                        name: value,
+                        self.x: int(x) if self.x.startswith("n_") else float(x),
+                    }.items()
+                )
+                for x in grid
+            ]
+        return tuple(cases)
+
+    def edge_cases(self) -> tuple[Case, ...]:
+        """Points of the largest feasible threshold; none where the threshold is not swept."""
+        if self.x != "sinr_db":
+            return ()
+        name, values = self.series
+        kinds = sorted({is_interleaved(design) for design in self.designs})
+        return tuple(
+            tuple({"interleaved": kind, **self.fixed, name: value}.items()) for kind, value in product(kinds, values)
+        )
+
+
+def is_interleaved(design: str) -> bool:
+    """Whether one node alone serves each subcarrier."""
+    return design in ("p2", "p3", "p3-true")
+
+
+_POWER = ("P_T", "per antenna, 1; noise 0.01 gives the stated P_T / sigma^2 = 20 dB")
+_DRAWS = (
+    "channels and amplitudes",
+    "Rayleigh, independent per subcarrier; amplitudes circular normal, every draw scaled to the stated mean of 10 dB; "
+    "the same draws for all designs and points",
+)
+_SYMBOLS = ("number of OFDM symbols", "bounds are those of one symbol")
+_AVERAGE = ("average over draws", "root of the mean CRB trace; 95 % interval by Student's t on its logarithm")
+_COMMON = (_POWER, _SYMBOLS, _DRAWS, _AVERAGE)
+_TWO_NODES = ("which two nodes", "the first two of Section V-A")
+_ONE_TARGET = ("position of a single target or user", "target at the origin, user at (0, -20) m")
+_THRESHOLDS = ("grid of the SINR threshold", "0 to 35 dB, ended by the smallest certified edge of the draws")
+
+_FULL_THRESHOLDS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0)
+_QUICK_THRESHOLDS = (0.0, 10.0, 20.0, 30.0)
+
+_SWEEPS = (
+    Sweep(
+        name="fig4a",
+        title="Localization methods against bandwidth (P.2, N = 4, K = U = 2, M = 6, threshold 30 dB)",
+        kind="modes",
+        x="bandwidth_hz",
+        series=("n_nodes", (4,)),
+        fixed={"layout": "fig4", "n_targets": 2, "n_users": 2, "sinr_db": 30.0},
+        designs=("p2",),
+        full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=20),
+        quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=3),
+        unstated=(
+            ("range of bandwidths", "1 to 100 MHz"),
+            ("what a single-method localizer knows", "the paper's genie; the nuisance bounds are drawn beside it"),
+            *_COMMON,
+        ),
+    ),
+    Sweep(
+        name="fig4b",
+        title="Localization methods against antennas at constant power (P.2, N = 4, K = U = 2, B = 10 MHz, 30 dB)",
+        kind="modes",
+        x="n_antennas",
+        series=("n_nodes", (4,)),
+        fixed={"layout": "fig4", "n_targets": 2, "n_users": 2, "sinr_db": 30.0, "bandwidth_hz": 10e6},
+        designs=("p2",),
+        full=Effort(grid=(6, 8, 10, 12, 14, 16), draws=20),
+        quick=Effort(grid=(6, 8, 12), draws=3),
+        unstated=(
+            ("range of antennas", "6 to 16; fewer cannot give both users 30 dB on every subcarrier in most draws"),
+            ("constant total power", "P_T = 6 / M per antenna"),
+            ("draws that cannot reach 30 dB at some M", "left out at every M and counted"),
+            *_COMMON,
+        ),
+    ),
+    Sweep(
+        name="fig5",
+        title="Trade-off for several numbers of users (N = 2, K = 2, B = 20 MHz)",
+        kind="designs",
+        x="sinr_db",
+        series=("n_users", (1, 2, 3)),
+        fixed={"n_nodes": 2, "n_targets": 2},
+        full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
+        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
+        unstated=(("numbers of users", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, *_COMMON),
+    ),
+    Sweep(
+        name="fig6",
+        title="Trade-off for several numbers of targets (N = 2, U = 1, B = 20 MHz)",
+        kind="designs",
+        x="sinr_db",
+        series=("n_targets", (1, 2, 3)),
+        fixed={"n_nodes": 2, "n_users": 1},
+        full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
+        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
+        unstated=(("numbers of targets", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, _ONE_TARGET, *_COMMON),
+    ),
+    Sweep(
+        name="fig7",
+        title="Trade-off for two and four nodes (K = U = 1, M = 6, B = 20 MHz)",
+        kind="designs",
+        x="sinr_db",
+        series=("n_nodes", (2, 4)),
+        fixed={"n_targets": 1, "n_users": 1},
+        full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
+        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
+        unstated=(_THRESHOLDS, _TWO_NODES, _ONE_TARGET, *_COMMON),
+    ),
+    Sweep(
+        name="fig8",
+        title="Designs against bandwidth (N = 2, K = U = 1, M = 6, threshold 30 dB)",
+        kind="designs",
+        x="bandwidth_hz",
+        series=("n_nodes", (2,)),
+        fixed={"n_targets": 1, "n_users": 1, "sinr_db": 30.0},
+        full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=12, refined=2),
+        quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=3),
+        unstated=(("range of bandwidths", "1 to 100 MHz"), _TWO_NODES, _ONE_TARGET, *_COMMON),
+    ),
+    Sweep(
+        name="fig9",
+        title="Designs against antennas at constant power (N = 2, K = U = 1, B = 5 MHz, threshold 30 dB)",
+        kind="designs",
+        x="n_antennas",
+        series=("n_nodes", (2,)),
+        fixed={"n_targets": 1, "n_users": 1, "sinr_db": 30.0, "bandwidth_hz": 5e6},
+        full=Effort(grid=(4, 6, 8, 10, 12, 14, 16), draws=12, refined=2),
+        quick=Effort(grid=(4, 6, 8, 12), draws=3),
+        unstated=(
+            ("range of antennas", "4 to 16"),
+            ("constant total power", "P_T = 6 / M per antenna"),
+            ("draws that cannot reach 30 dB at some M", "left out at every M and counted"),
+            _TWO_NODES,
+            _ONE_TARGET,
+            *_COMMON,
+        ),
+    ),
+    Sweep(
+        name="fig10",
+        title="Run time against subcarriers (N = 2, K = U = 1, M = 6)",
+        kind="times",
+        x="n_subcarriers",
+        series=("n_users", (1,)),
+        fixed={"n_nodes": 2, "n_targets": 1, "sinr_db": 20.0},
+        solvers=("native", "clarabel"),
+        designs=("p1", "p2", "p3"),
+        full=Effort(grid=(8, 16, 32, 64), draws=10),
+        quick=Effort(grid=(8, 16, 32), draws=3),
+        slow=frozenset({("p1", "clarabel", 1)}),
+        unstated=(
+            ("number of nodes and users, threshold", "N = 2, U = 1, 20 dB"),
+            ("numbers of subcarriers", "8 to 64"),
+            ("solver, machine, what a time holds", "solver and the building of its input, one thread, serially"),
+            *_COMMON,
+        ),
+    ),
+    Sweep(
+        name="table3",
+        title="Run time against nodes (K = U = 1, L = 16, M = 6)",
+        kind="times",
+        x="n_nodes",
+        series=("n_users", (1,)),
+        fixed={"n_targets": 1, "sinr_db": 20.0},
+        solvers=("native", "clarabel"),
+        designs=("p1", "p2", "p3"),
+        full=Effort(grid=(2, 3, 4), draws=10),
+        quick=Effort(grid=(2, 3, 4), draws=3),
+        slow=frozenset({("p1", "clarabel", 1)}),
+        unstated=(
+            ("threshold", "20 dB"),
+            ("solver, machine, what a time holds", "solver and the building of its input, one thread, serially"),
+            *_COMMON,
+        ),
+    ),
+)
+
+PAPER_SECONDS: Mapping[str, tuple[float, ...]] = {
+    "p1": (2.92, 7.66, 52.86),
+    "p2": (1.78, 2.96, 12.7),
+    "p3": (1.16, 1.45, 8.82),
+}
+"""Table III: seconds at N = 2, 3, 4."""
+
+
+def sweep_names() -> tuple[str, ...]:
+    """Names of all figures and tables, in the paper's order."""
+    return tuple(sweep.name for sweep in _SWEEPS)
+
+
+def sweep(name: str) -> Sweep:
+    """The figure or table called ``name``.
+
+    Raises
+    ------
+    ValueError : there is none.
+    """
+    for found in _SWEEPS:
+        if found.name == name:
+            return found
+    raise ValueError(f"figure = {name!r}: must be one of {', '.join(sweep_names())}")
+
+
+def stated_variables(design: str, scenario: PaperScenario) -> int:
+    """Q_1, Q_2, Q_3 of Eq. (42)-(44)."""
+    m2 = scenario.n_antennas**2
+    n, u, subcarriers = scenario.n_nodes, scenario.n_users, scenario.n_subcarriers
+    match design:
+        case "p1":
+            return m2 * n * n * subcarriers + m2 * n * u * subcarriers
+        case "p2":
+            return m2 * (subcarriers + u * subcarriers)
+        case "p3":
+            return m2 * (n + u * subcarriers)
+    raise ValueError(f"design = {design!r}: Eq. (42)-(44) count those of p1, p2 and p3")
