@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -369,7 +370,7 @@ class Designs(Noise):
     """Trials that are designs: trial 1 has a wide gap, trial 2 breaks a constraint, trial 3 is infeasible."""
 
     name = "designs"
-    columns = {"gap": Column(required=False)}
+    columns: ClassVar = {"gap": Column(required=False)}
 
     def one(self, scale, key):
         gap = {1: 1e-3, 3: float("nan")}.get(key.trial, 1e-8)
