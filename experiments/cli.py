@@ -204,7 +204,15 @@ def run_link(
     disac run link --set "targets=[[0, 0]]"      one target
     """
     from disac.experiments.link import LinkExperiment
-    from disac.experiments.link_job import LinkJob, design_cases, load_job, loaded_cases, run_job, save_job
+    from disac.experiments.link_job import (
+        LinkJob,
+        design_cases,
+        load_job,
+        loaded_cases,
+        run_job,
+        save_job,
+        summarize_job,
+    )
     from disac.experiments.run_folder import new_folder, rerun_line, usable_cores, write_provenance
 
     if resumed is not None:
@@ -243,19 +251,24 @@ def run_link(
         folder = new_folder("link", out)
         save_job(job, folder, seed=seed, trials=trials)
         write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
-    with told_errors():
-        rows = run_job(
-            job,
-            folder,
-            seed=seed,
-            trials=trials,
-            workers=workers or usable_cores(),
-            executor=executor,
-            scheduler=scheduler,
-            shard=shard,
-            resume=resumed is not None,
-            rerun_line=rerun_line(folder),
-        )
+    try:
+        with told_errors():
+            rows = run_job(
+                job,
+                folder,
+                seed=seed,
+                trials=trials,
+                workers=workers or usable_cores(),
+                executor=executor,
+                scheduler=scheduler,
+                shard=shard,
+                resume=resumed is not None,
+                rerun_line=rerun_line(folder),
+            )
+    except KeyboardInterrupt:
+        _print_rows(summarize_job(job, folder, seed=seed), job.fields, folder, seed)
+        say(f"interrupted; nothing is lost, go on with: disac run link --resume {folder}")
+        raise SystemExit(130) from None
     _print_rows(rows, job.fields, folder, seed)
 
 

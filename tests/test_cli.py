@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from disac.experiments.cli import cli, main
+from disac.experiments.progress import CampaignBar
 
 SMALL = ["--set", "targets=[[0.0, 5.0]]", "--set", "n_subcarriers=8"]
 QUICK = ["run", "link", *SMALL, "--snr-db", "10,20", "--trials", "6"]
@@ -57,6 +58,25 @@ def test_two_workers_give_the_same_bytes(finished, tmp_path):
     assert result.exit_code == 0, result.output
     assert _records(tmp_path / "two") == _records(folder)
     assert (tmp_path / "two" / "summary.csv").read_bytes() == (folder / "summary.csv").read_bytes()
+
+
+def test_an_interrupted_run_leaves_a_table_and_can_go_on(finished, tmp_path, monkeypatch):
+    folder, _ = finished
+    with monkeypatch.context() as patch:
+        patch.setattr(CampaignBar, "__call__", _interrupt)
+        result = _invoke(*QUICK, "--workers", 1, "--out", tmp_path / "r")
+    assert result.exit_code == 130, result.output
+    assert "go on with: disac run link --resume" in result.output
+    assert (tmp_path / "r" / "summary.csv").exists()
+    assert len(_records(tmp_path / "r")) < len(_records(folder))
+    result = _invoke("run", "link", "--resume", tmp_path / "r", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    assert _records(tmp_path / "r") == _records(folder)
+    assert (tmp_path / "r" / "summary.csv").read_bytes() == (folder / "summary.csv").read_bytes()
+
+
+def _interrupt(_, progress):
+    raise KeyboardInterrupt
 
 
 def test_resume_of_a_complete_run_changes_nothing(finished, tmp_path):
