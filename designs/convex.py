@@ -29,9 +29,6 @@ from disac.designs.result import DesignResult, Infeasible
 
 ComplexArray = NDArray[np.complex128]
 
-Extraction = Callable[[RelaxedProblem, FeasiblePoint], tuple[ComplexArray, ComplexArray]]
-"""Data precoders (N, U, L, M_t) and radar precoders (N, L, M_t, q) from a feasible point of the relaxed problem."""
-
 
 @dataclass(frozen=True)
 class CertifiedSolution:
@@ -49,6 +46,10 @@ class CertifiedSolution:
     relaxed_value: float
     bound: DualBound
     solution: RelaxedSolution
+
+
+Extraction = Callable[[RelaxedProblem, CertifiedSolution], tuple[ComplexArray, ComplexArray]]
+"""Data precoders (N, U, L, M_t) and radar precoders (N, L, M_t, q) from a certified solution of the relaxed problem."""
 
 
 def solve_relaxed(problem: RelaxedProblem, solver: str) -> RelaxedSolution:
@@ -117,7 +118,7 @@ def solve_certified(name: str, problem: RelaxedProblem, solver: str) -> Certifie
 def convex_design(name: str, problem: RelaxedProblem, solver: str, extract: Extraction) -> DesignResult:
     """Solve, certify and extract: the whole of a design whose problem is convex."""
     certified = solve_certified(name, problem, solver)
-    comm_precoders, radar_precoders = extract(problem, certified.point)
+    comm_precoders, radar_precoders = extract(problem, certified)
     return assemble(name, problem, solver, certified, comm_precoders, radar_precoders)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.certificate import FeasiblePoint
-from disac.designs.convex import convex_design
+from disac.designs.convex import CertifiedSolution, convex_design
 from disac.designs.joint_extraction import fitted
+from disac.designs.measure import measure
+from disac.designs.refinement import refine
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem
 from disac.designs.result import DesignResult
@@ -15,16 +16,30 @@ from disac.simulator import Scenario
 
 ComplexArray = NDArray[np.complex128]
 
+_WORTHWHILE = 1e-4
+
 
 @register_design("p1")
 def p1(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """Least CRB over all signals, Eq. (24), its covariances turned into precoders that keep power and SINR exactly.
 
-    The relaxation is not tight: ``extraction_loss`` says what the precoders lose against its optimum.
+    The relaxation is not always tight: ``extraction_loss`` says what the precoders lose against its optimum.
     """
     return convex_design("p1", RelaxedProblem(scenario, "joint", sinr_db), solver, extract)
 
 
-def extract(problem: RelaxedProblem, point: FeasiblePoint) -> tuple[ComplexArray, ComplexArray]:
-    """Data fitted into R_l, see :func:`disac.designs.joint_extraction.fitted`."""
-    return fitted(problem.scenario, problem.sinr, point)
+def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[ComplexArray, ComplexArray]:
+    """Data fitted into R_l, and where that loses more than 1e-4, precoders refined from there."""
+    s = problem.scenario
+    comm, radar = fitted(s, problem.sinr, certified.point)
+    before = measure(s, problem.sinr_db, comm, radar, problem.mode)
+    if before.value <= certified.relaxed_value * (1 + _WORTHWHILE):
+        return comm, radar
+    bound = certified.bound
+    refined = refine(
+        s, problem.sinr, comm, radar, power_price=bound.power_price, sinr_price=bound.sinr_price, mode=problem.mode
+    )
+    after = measure(s, problem.sinr_db, refined.comm_precoders, refined.radar_precoders, problem.mode)
+    if refined.violation > 0 or after.value >= before.value:
+        return comm, radar
+    return refined.comm_precoders, refined.radar_precoders

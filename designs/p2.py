@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.certificate import FeasiblePoint, node_blocks
-from disac.designs.convex import convex_design
+from disac.designs.certificate import node_blocks
+from disac.designs.convex import CertifiedSolution, convex_design
 from disac.designs.extraction import data_precoders, factors, outer
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem
@@ -22,9 +22,9 @@ def p2(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResul
     return convex_design("p2", RelaxedProblem(scenario, "interleaved", sinr_db), solver, extract)
 
 
-def extract(problem: RelaxedProblem, point: FeasiblePoint) -> tuple[ComplexArray, ComplexArray]:
+def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[ComplexArray, ComplexArray]:
     """Eq. (33)-(34): rank-one data, and all the rest of R_nn,l as radar on M_t streams. Covariances stay what they are."""
-    s = problem.scenario
+    s, point = problem.scenario, certified.point
     comm_precoders = data_precoders(s, point.comm_covariances)
     radar = node_blocks(point.covariances, s.n_nodes) - outer(comm_precoders).sum(axis=1)
     radar_precoders = factors(radar) * problem.serves[..., None, None]

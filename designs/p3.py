@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.certificate import FeasiblePoint, node_blocks
-from disac.designs.convex import convex_design
+from disac.designs.certificate import node_blocks
+from disac.designs.convex import CertifiedSolution, convex_design
 from disac.designs.extraction import data_precoders, factors
 from disac.designs.precoders import antenna_power, transmitted_covariances
 from disac.designs.registry import register_design
@@ -33,14 +33,14 @@ def p3_true(scenario: Scenario, sinr_db: float | None, *, solver: str) -> Design
     return convex_design("p3-true", RelaxedProblem(scenario, "beamforming", sinr_db), solver, extract)
 
 
-def extract(problem: RelaxedProblem, point: FeasiblePoint) -> tuple[ComplexArray, ComplexArray]:
+def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[ComplexArray, ComplexArray]:
     """Data by Eq. (33), radar by Eq. (40), then all power scaled up to the limit.
 
     Eq. (40) leaves R_c - w w^H unsent wherever R_c is not rank one. Nothing is violated by that: less is sent than the
     relaxed problem allows. (Putting it into the radar covariance, as Eq. (34) does, would spread one subcarrier's share
     over all of the node's subcarriers and can break their SINR.)
     """
-    s = problem.scenario
+    s, point = problem.scenario, certified.point
     comm_precoders = data_precoders(s, point.comm_covariances)
     radar = node_blocks(point.covariances, s.n_nodes) - point.comm_covariances.sum(axis=1)
     radar_precoders = np.zeros((s.n_nodes, s.n_subcarriers, s.n_tx, s.n_tx), dtype=complex)

@@ -9,7 +9,7 @@ from typing import Protocol
 from disac.designs.result import DesignResult
 from disac.simulator import Scenario
 
-DEFAULT_SOLVER = "clarabel"
+DEFAULT_SOLVER = "native"
 """Solver of the convex problems when none is named."""
 SOLVERS = ("native", "clarabel", "scs", "mosek")
 """Solvers that can be named; ``mosek`` needs its own package and licence."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.certificate import FeasiblePoint
-from disac.designs.convex import convex_design
+from disac.designs.convex import CertifiedSolution, convex_design
 from disac.designs.extraction import factors
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem
@@ -23,8 +22,8 @@ def sensing_only(scenario: Scenario, sinr_db: float | None, *, solver: str) -> D
     return convex_design("sensing-only", RelaxedProblem(scenario, "joint", None), solver, extract)
 
 
-def extract(problem: RelaxedProblem, point: FeasiblePoint) -> tuple[ComplexArray, ComplexArray]:
+def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[ComplexArray, ComplexArray]:
     """No data; R_l factored into N M_t radar streams."""
-    s = problem.scenario
+    s, point = problem.scenario, certified.point
     radar = factors(point.covariances).reshape(s.n_subcarriers, s.n_nodes, s.n_tx, -1).transpose(1, 0, 2, 3)
     return np.zeros(s.channels.shape, dtype=complex), np.ascontiguousarray(radar)

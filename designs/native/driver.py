@@ -11,6 +11,7 @@ from threadpoolctl import ThreadpoolController
 from disac.designs.native.predictor_corrector import run
 from disac.designs.native.problems import build
 from disac.designs.native.saddle import Iterate
+from disac.designs.native.starting_point import warm_point
 from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
 
 
@@ -27,12 +28,12 @@ class NativeSolution(RelaxedSolution):
     Attributes
     ----------
     value, bound : its estimates of the objective and of the dual bound [m^2].
-    iterate : interior point that a similar problem may start from.
+    inner : interior point that a similar problem may start from.
     """
 
     value: float
     bound: float
-    iterate: Iterate = field(repr=False)
+    inner: Iterate = field(repr=False)
 
 
 def solve(
@@ -44,7 +45,8 @@ def solve(
     ----------
     problem : scenario, signal model, SINR threshold and mode.
     tolerance : relative gap between the objective at a feasible point and the dual bound at which to stop.
-    warm_start : solution of a problem with the same sizes, for instance at the next lower threshold of a sweep.
+    warm_start : solution of a similar problem, for instance at the next threshold or bandwidth of a sweep; it is not used
+        when the numbers of nodes, targets, users, antennas or subcarriers differ.
 
     Returns
     -------
@@ -61,7 +63,10 @@ def solve(
     built = build(problem)
     prepared = time.perf_counter()
     with _thread_pools().limit(limits=1, user_api="blas"):
-        outcome = run(built.saddle, tolerance, None if warm_start is None else warm_start.iterate)
+        start = None if warm_start is None else warm_point(built.saddle, warm_start.inner)
+        outcome = run(built.saddle, tolerance, start)
+        if start is not None and outcome.status == "stalled":
+            outcome = run(built.saddle, tolerance)
     covariances, comm_covariances = built.covariances(outcome.best.covariances)
     unit = built.units.objective
     return NativeSolution(
@@ -77,5 +82,5 @@ def solve(
         compile_seconds=prepared - started,
         value=unit * outcome.best.value,
         bound=unit * outcome.best.bound,
-        iterate=outcome.last,
+        inner=outcome.inner,
     )

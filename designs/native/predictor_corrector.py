@@ -26,6 +26,8 @@ SHORTEST_STEP = 1e-4
 """A step shorter than this counts as a stall."""
 FEASIBLE = 1e-11
 """Relative violation of the primal constraints up to which a point counts as feasible."""
+INNER_GAP = 0.1
+"""Gap at which an iterate is kept to start similar problems from."""
 POLISHING = 4
 """Iterations that may be spent on making a point feasible once its gap is within tolerance."""
 REFINEMENTS = 2
@@ -43,13 +45,13 @@ class Outcome:
     status : ``solved``, ``infeasible`` (then ``best.prices`` are a dual ray) or ``stalled``.
     best : the point with the smallest gap.
     iterations : Newton systems that were solved.
-    last : the last iterate, in the interior.
+    inner : an iterate well inside the cones, close enough to the solution to start a similar problem from.
     """
 
     status: Status
     best: Bracket
     iterations: int
-    last: Iterate
+    inner: Iterate
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ def run(
     monitor : called with iteration, bracket and complementarity before every Newton step.
     """
     point = starting_point(problem) if start is None else start
+    inner = point
     best: Bracket | None = None
     best_iteration = 0
     status: Status = "stalled"
@@ -223,8 +226,10 @@ def run(
         if monitor is not None:
             monitor(iteration, here, complementarity)
         if ray_value(problem, here.prices) > 0:
-            return Outcome("infeasible", here, iteration, point)
+            return Outcome("infeasible", here, iteration, inner)
         within = here.gap <= tolerance
+        if here.gap > INNER_GAP:
+            inner = point
         if best is None or (within and best.gap <= tolerance and here.violation < best.violation) or here.gap < best.gap:
             best, best_iteration = here, iteration
         polished += best.gap <= tolerance
@@ -249,4 +254,4 @@ def run(
     assert best is not None
     if best.gap <= tolerance:
         status = "solved"
-    return Outcome(status, best, iteration, point)
+    return Outcome(status, best, iteration, inner)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from disac.designs.native.bounds import missing_in_leaves, objective
@@ -42,6 +44,25 @@ def starting_point(problem: SaddleProblem) -> Iterate:
     lift = max(0.0, -_smallest_eigenvalue(problem.slacks(prices))) + 0.1 * price
     prices = Prices(weights, prices.power + lift, leaf)
     return Iterate(primal, problem.slacks(prices).map(np.linalg.cholesky), prices, power_slack, leaf_slack)
+
+
+def warm_point(problem: SaddleProblem, inner: Iterate) -> Iterate | None:
+    """An inner iterate of a similar problem as a starting point of this one; None when their sizes differ.
+
+    Its residuals are those of a change of the data and shrink with the steps; only SINR slacks are moved to where the
+    covariances put them, if that is further inside.
+    """
+    own = starting_point(problem)
+    if _shapes(own) != _shapes(inner):
+        return None
+    n_in = problem.n_inequalities
+    spare = problem.forms(inner.covariances())[:, :n_in] - problem.thresholds[:, :n_in]
+    return replace(inner, leaf_slack=np.maximum(inner.leaf_slack, spare))
+
+
+def _shapes(point: Iterate) -> list[tuple[int, ...]]:
+    arrays = (*point.primal, point.prices.weights, point.prices.power, point.prices.leaf, point.leaf_slack)
+    return [array.shape for array in arrays]
 
 
 def _smallest_eigenvalue(matrices: Blocks) -> float:

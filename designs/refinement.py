@@ -1,0 +1,176 @@
+"""Local refinement of precoders: the CRB itself minimized over what is sent, rank-one coupling of the nodes kept.
+
+The unknowns are the stacked precoders W_l = [data, radar], R_l = W_l W_l^H, so nothing is relaxed. The objective
+log tr(E^T F^-1 E) has the derivative -Q_l W_l / tr(E^T F^-1 E) by the conjugate of W_l, Q = F^*(Y Y^T), Y = F^-1 E. Power and
+SINR limits enter an augmented Lagrangian, minimized by L-BFGS; both are tightened by a hair so that the result keeps them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.designs.certificate import inverse_columns
+from disac.designs.fisher import FisherOperator
+from disac.designs.precoders import stacked_precoders
+from disac.simulator import Scenario
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+_TIGHTENING = 1e-5
+_OUTER_ROUNDS = 20
+_INNER_ITERATIONS = 100
+_WORK = 1e7
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Precoders after refinement.
+
+    Attributes
+    ----------
+    comm_precoders, radar_precoders : as in :class:`disac.designs.result.DesignResult`.
+    violation : largest relative violation of a power or SINR limit, 0 when all are kept.
+    evaluations : number of gradients computed.
+    """
+
+    comm_precoders: ComplexArray
+    radar_precoders: ComplexArray
+    violation: float
+    evaluations: int
+
+
+class _Lagrangian:
+    """Objective and constraints as functions of the real vector of all precoder entries in units of sqrt(P_T / L)."""
+
+    def __init__(self, scenario: Scenario, sinr: float, free: NDArray[np.bool_], operator: FisherOperator) -> None:
+        self.scenario, self.sinr, self.free, self.operator = scenario, sinr, free, operator
+        s = scenario
+        self.n_users = s.n_users if sinr else 0
+        self.unit = np.sqrt(s.tx_power / s.n_subcarriers)
+        self.evaluations = 0
+        n_limits = s.n_nodes * s.n_tx + self.n_users * s.n_subcarriers
+        self.multipliers, self.penalty = np.zeros(n_limits), 10.0
+        channels = np.zeros((s.n_subcarriers, s.n_nodes, s.n_tx, s.n_nodes, s.n_users), dtype=complex)
+        own = np.arange(s.n_nodes)
+        channels[:, own, :, own] = s.channels.transpose(0, 2, 3, 1)
+        self.channels = channels.reshape(s.n_subcarriers, s.n_nodes * s.n_tx, -1)
+
+    def start_from_prices(self, stacked: ComplexArray, power_price: RealArray, sinr_price: RealArray) -> None:
+        """Multipliers of log CRB and of the constraints as written here, from prices of the CRB in physical units."""
+        s = self.scenario
+        covariances = stacked @ stacked.conj().swapaxes(1, 2)
+        crb = float(np.trace(inverse_columns(self.operator.apply(covariances), 2 * s.n_targets)[: 2 * s.n_targets]))
+        _, _, _, disturbance = self.limits(stacked)
+        self.multipliers[: len(power_price)] = power_price * s.tx_power / crb
+        if self.n_users:
+            self.multipliers[len(power_price) :] = (sinr_price.T * disturbance).ravel() / crb
+
+    def complex(self, vector: RealArray) -> ComplexArray:
+        """Stacked precoders (L, N M_t, streams) of a vector."""
+        real, imaginary = np.split(vector, 2)
+        stacked = np.zeros(self.free.shape, dtype=complex)
+        stacked[self.free] = self.unit * (real + 1j * imaginary)
+        return stacked
+
+    def real(self, stacked: ComplexArray) -> RealArray:
+        """Vector of stacked precoders, entries that are not free left out."""
+        entries = stacked[self.free] / self.unit
+        return np.concatenate([entries.real, entries.imag])
+
+    def limits(self, stacked: ComplexArray) -> tuple[RealArray, ComplexArray, ComplexArray, ComplexArray]:
+        """Constraint values c <= 0: P_i / P_T - 1, then log(Gamma (interference + noise) / signal) by subcarrier and user.
+
+        The received amplitudes (L, N, U, streams), signal and disturbance (L, U) come along.
+        """
+        s = self.scenario
+        power = np.sum(np.abs(stacked) ** 2, axis=(0, 2)) / s.tx_power - 1 + _TIGHTENING
+        if not self.n_users:
+            empty = np.zeros((0, 0), dtype=complex)
+            return power, empty, empty, empty
+        received = (self.channels.conj().swapaxes(1, 2) @ stacked).reshape(s.n_subcarriers, s.n_nodes, self.n_users, -1)
+        heard = np.sum(np.abs(received) ** 2, axis=1)
+        own = np.arange(self.n_users)
+        signal = heard[:, own, own]
+        disturbance = heard.sum(axis=2) - signal + s.noise_comm_per_subcarrier
+        shortfall = np.log(self.sinr * (1 + _TIGHTENING) * disturbance / signal)
+        return np.concatenate([power, shortfall.ravel()]), received, signal, disturbance
+
+    def __call__(self, vector: RealArray) -> tuple[float, RealArray]:
+        self.evaluations += 1
+        s = self.scenario
+        stacked = self.complex(vector)
+        covariances = stacked @ stacked.conj().swapaxes(1, 2)
+        n_positions = 2 * s.n_targets
+        columns = inverse_columns(self.operator.apply(covariances), n_positions)
+        total = float(np.trace(columns[:n_positions]))
+        gradient = -2 / total * self.operator.adjoint(columns @ columns.T) @ stacked
+        limits, received, signal, disturbance = self.limits(stacked)
+        active = np.maximum(0.0, self.multipliers + self.penalty * limits)
+        value = np.log(total) + float(np.sum(active**2 - self.multipliers**2)) / (2 * self.penalty)
+        n_antennas = stacked.shape[1]
+        gradient += 2 / s.tx_power * active[:n_antennas, None] * stacked
+        if self.n_users:
+            weight = active[n_antennas:].reshape(s.n_subcarriers, self.n_users)
+            slopes = np.repeat((weight / disturbance)[..., None], stacked.shape[2], axis=2)
+            own = np.arange(self.n_users)
+            slopes[:, own, own] = -weight / signal
+            pull = (received * slopes[:, None]).reshape(s.n_subcarriers, s.n_nodes * self.n_users, -1)
+            gradient += 2 * self.channels @ pull
+        return float(value), self.real(gradient) * self.unit**2
+
+
+def refine(
+    scenario: Scenario,
+    sinr: float,
+    comm_precoders: ComplexArray,
+    radar_precoders: ComplexArray,
+    *,
+    power_price: RealArray,
+    sinr_price: RealArray,
+    sparse: bool = False,
+    mode: str = "hybrid",
+) -> Refined:
+    """Improve precoders locally.
+
+    Parameters
+    ----------
+    sinr : Gamma_c, linear; 0 asks for none.
+    comm_precoders, radar_precoders : where to start, feasible or nearly so.
+    power_price, sinr_price : (D,) and (U, L) prices of a relaxation, the first guess of the multipliers.
+    sparse : keep every entry at 0 that starts at 0, so that signals that share no stream never correlate.
+    """
+    from scipy.optimize import minimize
+
+    stacked = stacked_precoders(comm_precoders, radar_precoders)
+    free = stacked != 0 if sparse else np.ones(stacked.shape, dtype=bool)
+    lagrangian = _Lagrangian(scenario, sinr, free, FisherOperator(scenario, mode))
+    lagrangian.start_from_prices(stacked, power_price, sinr_price)
+    budget = int(np.clip(_WORK / free.sum(), 50, 1000))
+    vector = lagrangian.real(stacked)
+    worst = np.inf
+    for _ in range(_OUTER_ROUNDS):
+        options = {"maxiter": _INNER_ITERATIONS, "maxcor": 20}
+        answer = minimize(lagrangian, vector, jac=True, method="L-BFGS-B", options=options)
+        settled = float(np.abs(answer.x - vector).max()) < 1e-4
+        vector = answer.x
+        limits = lagrangian.limits(lagrangian.complex(vector))[0]
+        lagrangian.multipliers = np.maximum(0.0, lagrangian.multipliers + lagrangian.penalty * limits)
+        violation = float(np.max(limits, initial=0.0))
+        if violation > 0.3 * worst and violation > _TIGHTENING / 2:
+            lagrangian.penalty *= 3
+        worst = violation
+        if violation < _TIGHTENING and (settled or lagrangian.evaluations > budget):
+            break
+    stacked = lagrangian.complex(vector)
+    n_users = scenario.n_users
+    split = stacked.reshape(scenario.n_subcarriers, scenario.n_nodes, scenario.n_tx, -1)
+    return Refined(
+        comm_precoders=np.ascontiguousarray(split[..., :n_users].transpose(1, 3, 0, 2)),
+        radar_precoders=np.ascontiguousarray(split[..., n_users:].transpose(1, 0, 2, 3)),
+        violation=max(0.0, worst - _TIGHTENING),
+        evaluations=lagrangian.evaluations,
+    )

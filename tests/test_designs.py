@@ -1,0 +1,241 @@
+"""The contract that every registered design keeps, and what is particular to single ones."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+
+import numpy as np
+import pytest
+from design_scenes import covariances_twin, scene, sinr_twin
+
+from disac.designs import DEFAULT_SOLVER, Infeasible, Unidentifiable, crb, design, design_names
+from disac.designs.result import GAP_LIMIT, RESIDUAL_LIMIT
+
+DESIGNS = design_names()
+TIGHT = ("p2", "sensing-only", "single-node", "comm-only", "uniform")
+"""Designs whose precoders lose nothing against the problem solved."""
+UNBOUNDED = ("p3",)
+"""Designs whose bound refers to another objective than the CRB of what is sent."""
+SCENES = {
+    "one of each": dict(n_nodes=2, n_targets=1, n_users=1),
+    "two of each": dict(n_nodes=2, n_targets=2, n_users=2, seed=1),
+    "three nodes": dict(n_nodes=3, n_targets=1, n_users=2, seed=2, n_tx=2, n_subcarriers=4),
+    "one node": dict(n_nodes=1, n_targets=1, n_users=2, seed=3, n_subcarriers=3),
+}
+
+
+@functools.cache
+def solved(name, key, sinr_db=5.0, solver=DEFAULT_SOLVER):
+    """The result of a design, or the largest threshold it can do below the one asked for."""
+    scenario = scene(**SCENES[key])
+    try:
+        return design(name, scenario, sinr_db, solver=solver)
+    except Infeasible as refusal:
+        return design(name, scenario, refusal.largest_feasible_sinr_db - 0.1, solver=solver)
+
+
+@pytest.fixture(params=SCENES, scope="module")
+def key(request):
+    return request.param
+
+
+@pytest.fixture(params=DESIGNS, scope="module")
+def result(request, key):
+    return solved(request.param, key)
+
+
+def test_is_solved(result):
+    assert result.status == "solved"
+    assert 0 <= result.gap <= GAP_LIMIT
+    assert result.certificate.residual <= RESIDUAL_LIMIT
+    assert result.lower_bound > 0
+
+
+def test_power_and_sinr_recomputed_from_what_is_sent(result):
+    scenario = result.scenario
+    sent = covariances_twin(result.comm_precoders, result.radar_precoders)
+    unit = scenario.tx_power / scenario.n_subcarriers
+    np.testing.assert_allclose(result.covariances, sent, rtol=0, atol=1e-12 * unit)
+    power = np.einsum("lii->i", sent).real
+    assert power.max() <= scenario.tx_power * (1 + 1e-9)
+    np.testing.assert_allclose(result.certificate.antenna_power, power, rtol=1e-12)
+    sinr = sinr_twin(scenario, result.comm_precoders, result.radar_precoders)
+    np.testing.assert_allclose(result.certificate.sinr, sinr, rtol=1e-9)
+    if result.sinr_db is not None and scenario.n_users:
+        assert sinr.min() >= 10 ** (result.sinr_db / 10) * (1 - 1e-9)
+
+
+def test_covariances_are_hermitian_and_semidefinite(result):
+    unit = result.scenario.tx_power / result.scenario.n_subcarriers
+    assert np.abs(result.covariances - result.covariances.conj().swapaxes(1, 2)).max() <= 1e-12 * unit
+    assert np.linalg.eigvalsh(result.covariances).min() >= -1e-12 * unit
+
+
+def test_value_is_the_crb_of_what_is_sent(result):
+    bound = np.trace(crb(result.scenario, covariances_twin(result.comm_precoders, result.radar_precoders)))
+    assert result.value == pytest.approx(bound, rel=1e-9)
+
+
+def test_bounds_are_in_order(result):
+    assert result.lower_bound <= result.relaxed_value
+    if result.name not in UNBOUNDED:
+        assert result.lower_bound <= result.value * (1 + 1e-12)
+    if result.name in TIGHT:
+        assert abs(result.extraction_loss) <= 1e-9
+
+
+def test_shapes_name_nodes_users_and_streams(result):
+    s = result.scenario
+    assert result.comm_precoders.shape == (s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx)
+    assert result.radar_precoders.shape[:3] == (s.n_nodes, s.n_subcarriers, s.n_tx)
+    assert result.radar_precoders.shape[3] in (s.n_tx, s.n_nodes * s.n_tx)
+
+
+def test_results_and_refusals_can_be_sent_between_processes(result):
+    copy = pickle.loads(pickle.dumps(result))
+    assert copy.value == result.value
+    refusal = Infeasible("p2", 40.0, 30.0)
+    copy = pickle.loads(pickle.dumps(refusal))
+    assert (copy.largest_feasible_sinr_db, str(copy)) == (30.0, str(refusal))
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_too_much_sinr_is_refused_with_the_edge(name):
+    scenario = scene(n_users=2, n_subcarriers=2)
+    if name == "sensing-only":
+        assert design(name, scenario, 100.0).sinr_db is None
+        return
+    with pytest.raises(Infeasible, match=r"largest feasible threshold is [\d.]+ dB") as caught:
+        design(name, scenario, 100.0)
+    edge = caught.value.largest_feasible_sinr_db
+    assert edge < 100
+    near = design(name, scenario, edge - 0.1)
+    assert near.status == "solved"
+    assert near.certificate.sinr.min() >= 10 ** ((edge - 0.1) / 10) * (1 - 1e-9)
+    with pytest.raises(Infeasible):
+        design(name, scenario, edge + 0.01)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_without_users(name):
+    scenario = scene(n_users=0, n_subcarriers=4)
+    if name == "comm-only":
+        with pytest.raises(ValueError, match="users"):
+            design(name, scenario, 10.0)
+        return
+    result = design(name, scenario, 10.0)
+    assert result.status == "solved"
+    assert result.comm_precoders.shape == (result.scenario.n_nodes, 0, 4, 3)
+
+
+def test_unknown_names_and_values_are_refused():
+    scenario = scene()
+    with pytest.raises(ValueError, match=r"design = 'p9': must be one of p1, p1-noncoherent"):
+        design("p9", scenario, 10.0)
+    with pytest.raises(ValueError, match=r"solver = 'glpk': must be one of native"):
+        design("p2", scenario, 10.0, solver="glpk")
+    with pytest.raises(ValueError, match=r"sinr_db = nan"):
+        design("p2", scenario, float("nan"))
+
+
+def test_a_target_that_no_signal_can_locate():
+    in_line = scene(n_nodes=1, n_users=1, n_rx=1, n_tx=1)
+    with pytest.raises(Unidentifiable):
+        design("p2", in_line, 0.0)
+
+
+CONVEX = ("p1", "p1-noncoherent", "p2", "p3", "p3-true", "sensing-only", "single-node")
+CHANGES = {
+    "unit of power": (
+        lambda s: s.replace(tx_power=s.tx_power * 1e6, noise_comm=s.noise_comm * 1e6, noise_sense=s.noise_sense * 1e6),
+        1.0,
+    ),
+    "unit of amplitude": (lambda s: s.replace(amplitudes=s.amplitudes * 1e-4, noise_sense=s.noise_sense * 1e-8), 1.0),
+    "unit of length": (
+        lambda s: s.replace(
+            nodes=s.nodes * 1e3,
+            targets=s.targets * 1e3,
+            users=s.users * 1e3,
+            area=s.area * 1e3,
+            bandwidth_hz=s.bandwidth_hz / 1e3,
+            channels=s.channels,
+            amplitudes=s.amplitudes,
+        ),
+        1e6,
+    ),
+    "unit of channel gain": (lambda s: s.replace(channels=s.channels * 1e3, noise_comm=s.noise_comm * 1e6), 1.0),
+    "phase of channels": (
+        lambda s: s.replace(channels=s.channels * np.exp(1j * np.arange(s.n_subcarriers))[:, None]),
+        1.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", CONVEX)
+def test_units_and_channel_phases_change_nothing(name, change):
+    apply, factor = CHANGES[change]
+    before = solved(name, "one of each")
+    after = design(name, apply(before.scenario if name == "p2" else scene(**SCENES["one of each"])), before.sinr_db)
+    assert after.status == "solved"
+    assert after.lower_bound == pytest.approx(factor * before.lower_bound, rel=2 * GAP_LIMIT)
+    if name in TIGHT:
+        assert after.value == pytest.approx(factor * before.value, rel=2 * GAP_LIMIT)
+
+
+@pytest.mark.parametrize("name", CONVEX)
+def test_more_power_never_hurts(name):
+    before = solved(name, "two of each")
+    scenario = scene(**SCENES["two of each"])
+    after = design(name, scenario.replace(tx_power=2 * scenario.tx_power), before.sinr_db)
+    assert after.relaxed_value <= before.relaxed_value * (1 + GAP_LIMIT)
+
+
+@pytest.mark.parametrize("key", ["one of each", "two of each", "three nodes"])
+def test_more_freedom_bounds_lower(key):
+    chain = [solved(name, key) for name in ("sensing-only", "p1", "p1-noncoherent", "p2", "p3-true")]
+    for freer, tighter in zip(chain, chain[1:], strict=False):
+        assert freer.lower_bound <= tighter.relaxed_value, (freer.name, tighter.name)
+    assert solved("p1-noncoherent", key).value <= solved("p2", key).value * (1 + GAP_LIMIT)
+
+
+@pytest.mark.parametrize("key", ["one of each", "two of each", "three nodes"])
+def test_uncorrelated_nodes_do_not_care_for_phases(key):
+    from disac.designs.phases import crb_over_phases
+
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (5, SCENES[key]["n_nodes"]))
+    for name in ("p1-noncoherent", "p2", "p3-true"):
+        result = solved(name, key)
+        np.testing.assert_allclose(
+            crb_over_phases(result.scenario, result.covariances, phases), result.value, rtol=1e-8
+        )
+    joint = solved("sensing-only", key)
+    spread = crb_over_phases(joint.scenario, joint.covariances, phases)
+    assert spread.mean() > joint.value
+
+
+def test_p2_sends_on_its_own_subcarriers_only():
+    result = solved("p2", "two of each")
+    owner = result.scenario.subcarrier_node
+    for node in range(result.scenario.n_nodes):
+        assert not result.comm_precoders[node][:, owner != node].any()
+        assert not result.radar_precoders[node][owner != node].any()
+
+
+@pytest.mark.parametrize("name", ["p3", "p3-true"])
+def test_beamforming_radar_is_the_same_on_all_subcarriers_of_a_node(name):
+    result = solved(name, "two of each")
+    for node in range(2):
+        own = result.radar_precoders[node][result.scenario.subcarrier_node == node]
+        radar = own @ own.conj().swapaxes(1, 2)
+        np.testing.assert_allclose(radar, np.broadcast_to(radar[0], radar.shape), atol=1e-12)
+
+
+def test_single_node_is_the_best_of_its_nodes():
+    from disac.designs.single_node import scenario_of_node
+
+    scenario = scene(**SCENES["two of each"])
+    best = solved("single-node", "two of each")
+    values = [design("p2", scenario_of_node(scenario, node), best.sinr_db).value for node in range(2)]
+    assert best.value == pytest.approx(min(values), rel=GAP_LIMIT)
