@@ -165,6 +165,14 @@ def test_trials_that_kill_crash_or_hang_are_recorded_and_the_others_are_not_harm
     assert repr(result.records(0)) == repr(expected)
 
 
+def test_slow_batch_is_no_hanging_trial(tmp_path):
+    options = {"seed": SEED, "trials": 20, "batch_size": 20}
+    result = run_campaign(Noise((0.0,), pause_s=0.05), tmp_path / "run", workers=1, timeout_s=0.5, **options)
+    assert result.failed == 0
+    run_campaign(Noise((0.0,)), tmp_path / "clean", **options)
+    assert digest(tmp_path / "run") == digest(tmp_path / "clean")
+
+
 def test_trial_that_kills_once_is_run_again(tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()

@@ -1,8 +1,12 @@
 """The runner: same seed, same records, whatever the workers, batches, order and interruptions."""
 
 import random
+import re
+import subprocess
+import sys
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -374,6 +378,15 @@ def test_stored_policy_is_the_one_of_the_run(tmp_path):
     assert status(tmp_path / "run").meta["stopping"]["policies"][0]["target"] == 0.12
     result = run_campaign(Noise(), tmp_path / "run", seed=1, stopping=FixedTrials(40), resume=True)
     assert {point.trials for point in result.points} == {40}
+
+
+def test_example_of_the_documentation_runs(tmp_path):
+    page = (Path(__file__).resolve().parents[1] / "docs" / "campaigns.md").read_text(encoding="utf-8")
+    (tmp_path / "example.py").write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL).group(1))
+    done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.count("within ±") == 2
+    assert done.stderr == ""
+    assert len(read_run(tmp_path / "noise.sqlite").points) == 2
 
 
 def test_future_of_a_broken_executor_is_raised_and_the_run_stays_usable(tmp_path):
