@@ -99,6 +99,7 @@ class Localizer:
         self.search = search or Search()
         self._rules = MODES[mode]
         self._n_targets = len(scenario.targets)
+        self._sizes = (scenario.n_nodes, scenario.n_rx, scenario.n_tx, scenario.n_subcarriers)
         self._scale = 2 * np.pi * scenario.bandwidth_hz / scenario.n_subcarriers
         area = scenario.area if self.search.area is None else self.search.area
         self._scene = Scene(
@@ -127,7 +128,13 @@ class Localizer:
         self._tables = [Table.of(*self._links([label] * n_points, points)) for label in labels]
 
     def __call__(self, X: AnyComplexArray, Y: AnyComplexArray) -> Estimate:
-        """Estimate from transmit symbols X (N, M_t, L, T) and received samples Y (N, M_r, L, T)."""
+        """Estimate from transmit symbols X (N, M_t, L, T) and received samples Y (N, M_r, L, T).
+
+        Raises
+        ------
+        ValueError : shapes that disagree with each other or with the scenario, values that are not finite.
+        NoEstimate : no candidate has a finite likelihood.
+        """
         return self.from_statistics(sufficient_statistics(X, Y))
 
     def from_statistics(self, statistics: Statistics) -> Estimate:
@@ -137,6 +144,14 @@ class Localizer:
         ------
         NoEstimate : no candidate has a finite likelihood.
         """
+        n_nodes, n_rx, n_tx, n_subcarriers = self._sizes
+        expected = ((n_nodes, n_subcarriers, n_rx, n_nodes, n_tx), (n_subcarriers, n_nodes, n_tx, n_nodes, n_tx))
+        if (statistics.cross.shape, statistics.gram.shape) != expected:
+            sent, received = statistics.gram.shape[:3], statistics.cross.shape[2]
+            raise ValueError(
+                f"X: has shape {(sent[1], sent[2], sent[0], 'T')} with M_r = {received} in Y, but the scenario has "
+                f"{(n_nodes, n_tx, n_subcarriers, 'T')} with M_r = {n_rx}"
+            )
         signal = kernel_signal(statistics)
         if len(signal.active) == 0:
             raise NoEstimate("X = 0: no node transmits, so nothing tells where the targets are")
