@@ -82,7 +82,7 @@ COMMANDS = tuple(_command(name, summary) for name, summary in FIGURES.items())
 @click.option("--only", metavar="NAMES", help="Figures to compute, separated by commas; default: all.")
 def reproduce(quick: bool, draws: int | None, seed: int, workers: int | None, out: Path, only: str | None) -> None:
     """Compute every figure and table of the paper's Section V, and the table of its claims with a verdict on each."""
-    from disac.experiments.paper_claims import write_findings
+    from disac.experiments.paper_findings import write_findings
     from disac.experiments.paper_job import run_figure
     from disac.experiments.run_folder import usable_cores
 

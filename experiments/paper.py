@@ -67,7 +67,7 @@ class DesignSweep:
         "relaxed_m2": _optional("m^2", "objective of the convex problem at a verified feasible point"),
         "gap": _optional("1", "(relaxed_m2 - lower_bound_m2) / lower_bound_m2"),
         "residual": _optional("1", "largest relative constraint violation of the signals sent"),
-        "value_m2": _optional("m^2", "CRB trace of the signals sent, refined where that is slow"),
+        "value_m2": _optional("m^2", "CRB trace of the signals sent, P.1's after a local search"),
         "direct_m2": _optional("m^2", "CRB trace of the signals of a direct extraction, without a local search"),
         "printed_m2": _optional("m^2", "CRB trace of P.1's signals by Eq. (27)-(29) as printed"),
         "printed_power_excess": _optional("1", "relative excess of those signals over P_T on the worst antenna"),
@@ -200,12 +200,15 @@ def solve_trial(point: Point, key: TrialKey, *, refined: bool) -> Record:
         "compile_seconds": solution.compile_seconds,
         "total_seconds": seconds,
     }
-    sent = _refined(problem, solver, certified) if refined or design in ("p2", "p3") else direct
+    sent = _refined(problem, solver, certified) if refined or design in ("p2", "p3") else None
     if direct is not None:
         record["direct_m2"] = direct.value
     if sent is not None:
-        record |= {"value_m2": sent.value, "residual": sent.certificate.residual}
-        record |= _in_other_modes(sent)
+        record["value_m2"] = sent.value
+    best = sent or direct
+    if best is not None:
+        record["residual"] = best.certificate.residual
+        record |= _in_other_modes(best)
     record["theorem2_residual"] = _theorem2_residual(scenario, certified)
     if design == "p1":
         record |= _by_the_paper(problem, certified)
@@ -316,4 +319,4 @@ def native_variables(problem: RelaxedProblem) -> int:
     from disac.designs.native.problems import build
     from disac.designs.native.starting_point import starting_point
 
-    return sum(block.size for block in starting_point(build(problem).saddle).covariances)
+    return sum(block.size for block in starting_point(build(problem).saddle).covariances())

@@ -114,8 +114,7 @@ def _draw_designs(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
                 continue
             x = _abscissa(sweep, own)
             _line(ax, x, own, "rcrb_bound", look.color, dash)
-            markers = {"marker": look.marker, "ls": "none", "color": look.color}
-            ax.plot(x, _column(own, "rcrb_sent_m"), mfc="white", **markers)
+            ax.plot(x, _column(own, "rcrb_sent_m"), ls="none", marker=look.marker, color=look.color, mfc="white")
             if design == "p1":
                 ax.plot(x, _column(own, "rcrb_direct_m"), marker="+", ls="none", color=look.color)
                 ax.plot(x, _column(own, "rcrb_phases_m"), dash, color="0.6", lw=0.9)
@@ -137,7 +136,7 @@ def _draw_designs(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
     ax.set_ylabel("RCRB, one symbol [m]")
     if sweep.x == "bandwidth_hz":
         ax.set_xscale("log")
-    ax.figure.legend(handles=handles, loc="outside upper center", ncols=3)  # type: ignore[union-attr]
+    ax.figure.legend(handles=handles, loc="outside upper center", ncols=3)
 
 
 def _draw_times(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
@@ -169,7 +168,7 @@ def _draw_times(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
     else:
         ax.set_xscale("log", base=2)
     ax.set_ylabel("time [s], median and quartiles")
-    ax.figure.legend(loc="outside upper center", ncols=3)  # type: ignore[union-attr]
+    ax.figure.legend(loc="outside upper center", ncols=3)
 
 
 def _fewer_ticks(ax: Axes, sweep: Sweep) -> None:
