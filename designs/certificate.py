@@ -9,11 +9,11 @@ provided that the following are positive semidefinite, where A_nl = diag(p_n) - 
 
 - joint: diag(p) - Q_l + blkdiag_n(sum_u mu_ul h h^H - Z_nl) and Z_nl - (1 + 1/Gamma) mu_ul h_nul h_nul^H;
 - block-diagonal, interleaved: A_nl and A_nl - (1 + 1/Gamma) mu_ul h_nul h_nul^H, for served (n, l);
-- beamforming: the sum over the node's subcarriers of A_nl, and A_nl - (1 + 1/Gamma) mu_ul h_nul h_nul^H; averaged, Q_nn,l is
-  replaced by its mean over them.
+- beamforming: the sum over the node's subcarriers of A_nl, and A_nl - (1 + 1/Gamma) mu_ul h_nul h_nul^H; averaged,
+  Q_nn,l is replaced by its mean over them.
 
-Raising p by the most negative eigenvalue makes any prices feasible. Scaling Y by s and (p, mu, Z) by s^2 keeps them so; the
-best s turns the bound into tr(E^T Y)^2 / (P_T sum p - (sigma_c^2 / L) sum mu).
+Raising p by the most negative eigenvalue makes any prices feasible. Scaling Y by s and (p, mu, Z) by s^2 keeps them
+so; the best s turns the bound into tr(E^T Y)^2 / (P_T sum p - (sigma_c^2 / L) sum mu).
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def node_blocks(covariances: ComplexArray, n_nodes: int) -> ComplexArray:
     n_subcarriers, dimension, _ = covariances.shape
     n_tx = dimension // n_nodes
     split = covariances.reshape(n_subcarriers, n_nodes, n_tx, n_nodes, n_tx)
-    return np.einsum("lninj->nlij", split)
+    blocks: ComplexArray = np.einsum("lninj->nlij", split)
+    return blocks
 
 
 def block_diagonal(blocks: ComplexArray) -> ComplexArray:
@@ -190,7 +191,7 @@ def _price_shift(
 
 
 def _rounding(matrices: ComplexArray) -> float:
-    return 8 * matrices.shape[-1] * _EPSILON * float(np.abs(matrices).max(initial=0.0))
+    return float(8 * matrices.shape[-1] * _EPSILON * np.abs(matrices).max(initial=0.0))
 
 
 def _shift(matrices: ComplexArray) -> float:
@@ -204,14 +205,15 @@ def sinr_margin(problem: RelaxedProblem, covariances: ComplexArray, comm: Comple
     channels = s.channels
     received = np.real(np.einsum("nulm,nlmk,nulk->ul", channels.conj(), node_blocks(covariances, s.n_nodes), channels))
     own = np.real(np.einsum("nulm,nulmk,nulk->ul", channels.conj(), comm, channels))
-    return ((1 + 1 / problem.sinr) * own - received) / s.noise_comm_per_subcarrier - 1
+    margin: RealArray = ((1 + 1 / problem.sinr) * own - received) / s.noise_comm_per_subcarrier - 1
+    return margin
 
 
 def feasible_point(problem: RelaxedProblem, solution: RelaxedSolution, interior: FeasiblePoint) -> FeasiblePoint:
     """The solver's covariances made feasible: cones by clipping, then as little as needed of a strictly feasible point.
 
-    All constraints are convex, so a mixture keeps whatever both points keep. Finally everything is scaled up to the power
-    limit, which raises every SINR and lowers the objective.
+    All constraints are convex, so a mixture keeps whatever both points keep. Finally everything is scaled up to the
+    power limit, which raises every SINR and lowers the objective.
 
     Parameters
     ----------
@@ -256,7 +258,8 @@ def _kept_to_cones(problem: RelaxedProblem, covariances: ComplexArray, comm: Com
 
 
 def _hermitian(matrices: ComplexArray) -> ComplexArray:
-    return (matrices + matrices.conj().swapaxes(-1, -2)) / 2
+    hermitian: ComplexArray = (matrices + matrices.conj().swapaxes(-1, -2)) / 2
+    return hermitian
 
 
 def _clipped(matrices: ComplexArray) -> ComplexArray:

@@ -1,11 +1,13 @@
 """P.1, P.2 and P.3 as semidefinite programs for CVXPY: the oracle that other solvers are compared with.
 
-One joint linear matrix inequality [[F, E], [E^T, Z]] >= 0 takes the place of the 2K of Eq. (23b). A Hermitian matrix is a
-real vector of its diagonal and of the real and imaginary parts above it, so it is Hermitian by construction, and its cone
-is that of the real symmetric matrix [[Re, -Im], [Im, Re]]. All maps are sparse matrices of those vectors: the model has a
-handful of expressions whatever the number of subcarriers.
+One joint linear matrix inequality [[F, E], [E^T, Z]] >= 0 takes the place of the 2K of Eq. (23b). Receive nodes share
+no amplitudes, so it falls apart without loss: [[F_qq,n - J_n, F_qb,n], [F_bq,n, F_bb,n]] >= 0 for the information
+gathered by each receive node n on the positions q and on its own amplitudes b, and [[sum_n J_n, E], [E^T, Z]] >= 0.
 
-Scaling: R by P_T / L, F by its diagonal at uniform power, the objective by the CRB at uniform power.
+A Hermitian matrix is a real vector of its diagonal and of the real and imaginary parts above it, so it is Hermitian by
+construction, and its cone is that of the real symmetric matrix [[Re, -Im], [Im, Re]]. All maps are sparse matrices of
+those vectors. Scaling: R by P_T / L, F by its diagonal at uniform power, the objective by the CRB at uniform power, and
+signals damped in the directions of the users that they disturb.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class SolverFailure(RuntimeError):
 
 @cache
 def hermitian_basis(size: int) -> ComplexArray:
-    """(size^2, size, size) matrices H_k with R = sum_k x_k H_k: diagonal, real parts above it, imaginary parts above it."""
+    """(size^2, size, size) matrices H_k with R = sum_k x_k H_k: diagonal, then real, then imaginary parts above it."""
     rows, columns = np.triu_indices(size, 1)
     n_upper = len(rows)
     basis = np.zeros((size * size, size, size), dtype=complex)
@@ -75,7 +77,7 @@ def real_embedding(size: int) -> csr_array:
     from scipy.sparse import csr_array
 
     basis = hermitian_basis(size)
-    embedded = np.block([[basis.real, -basis.imag], [basis.imag, basis.real]])
+    embedded: RealArray = np.block([[basis.real, -basis.imag], [basis.imag, basis.real]])
     return csr_array(embedded.reshape(size * size, -1).T)
 
 
@@ -84,8 +86,7 @@ def from_embedding(price: RealArray) -> ComplexArray:
     size = len(price) // 2
     a, b, c = price[:size, :size], price[:size, size:], price[size:, size:]
     z = (a + c) + 1j * (b.T - b)
-    hermitian: ComplexArray = (z + z.conj().T) / 2
-    return hermitian
+    return np.asarray((z + z.conj().T) / 2, dtype=complex)
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,12 @@ class _Layout:
     @property
     def n_parts(self) -> int:
         """Length of the vector of parts."""
-        return self.comm_at(len(self.comm)).start
+        return (len(self.radar) + len(self.comm)) * self.n_tx**2
 
     @property
     def n_total(self) -> int:
         """Length of the vector of all total blocks."""
-        return self.total_at(len(self.total)).start
+        return len(self.total) * self.size**2
 
     def total_at(self, index: int) -> slice:
         """Coordinates of a total block in the vector of all total blocks."""
@@ -161,7 +162,7 @@ def _layout(problem: RelaxedProblem) -> _Layout:
 
 
 def _sums(layout: _Layout) -> tuple[csr_array, NDArray[np.intp]]:
-    """Map from the parts to the diagonal blocks of the totals, radar plus (mean) data, and their places in the totals."""
+    """Map from the parts to the diagonal blocks of the totals, radar plus (mean) data, and their places there."""
     from scipy.sparse import csr_array
 
     size = layout.n_tx**2
@@ -198,9 +199,9 @@ def _damping(problem: RelaxedProblem, layout: _Layout) -> ComplexArray:
     """
     s = problem.scenario
     keep = max(1.0, problem.sinr) ** -0.5
-    users = range(problem.n_constrained_users)
-    disturbed = [(n, m, list(users)) for n, m in layout.radar]
-    disturbed += [(n, np.array([m]), [i for i in users if i != u]) for n, u, m in layout.comm]
+    users = np.arange(problem.n_constrained_users)
+    disturbed = [(n, m, users) for n, m in layout.radar]
+    disturbed += [(n, np.array([m]), users[users != u]) for n, u, m in layout.comm]
     result = np.empty((len(disturbed), s.n_tx, s.n_tx), dtype=complex)
     for index, (node, subcarriers, victims) in enumerate(disturbed):
         result[index] = np.eye(s.n_tx)
@@ -231,11 +232,9 @@ def _congruence(damping: ComplexArray) -> csr_array:
 class _FisherMaps:
     """Information gathered by each receive node as a linear map of the blocks it depends on.
 
-    Attributes
-    ----------
-    shape : indices of the S geometry parameters: positions and, in the nuisance modes, the nuisance parameters.
-    amplitudes : (N, 2NK) indices of the amplitudes of each receive node.
-    maps : (N, rows, coordinates) lower triangle of each node's information on its own S + 2NK parameters, geometry first.
+    Attributes ---------- shape : indices of the S geometry parameters: positions and, in the nuisance modes, the
+    nuisance parameters. amplitudes : (N, 2NK) indices of the amplitudes of each receive node. maps : (N, rows,
+    coordinates) lower triangle of each node's information on its own S + 2NK parameters, geometry first.
     uniform : (P, P) F at R = I for every served block.
     """
 
@@ -277,6 +276,61 @@ def _fisher_maps(problem: RelaxedProblem, layout: _Layout, operator: FisherOpera
     return result
 
 
+class _Information:
+    """Inequalities that tie the total blocks to the bound, and the way back from their prices to Y."""
+
+    def __init__(self, cp: Any, problem: RelaxedProblem, layout: _Layout, total: Any) -> None:
+        from scipy.sparse import csr_array
+
+        s = problem.scenario
+        self.fisher = _fisher_maps(problem, layout, FisherOperator(s, problem.mode))
+        unit_power = s.tx_power / s.n_subcarriers
+        uniform = self.fisher.uniform * unit_power
+        self.scale = 1 / np.sqrt(np.diag(uniform))
+        self.n_positions, self.n_shape = 2 * s.n_targets, len(self.fisher.shape)
+        correlations = np.linalg.inv(uniform * self.scale[:, None] * self.scale[None, :])
+        positions = self.scale[: self.n_positions]
+        self.root_crb = positions * np.sqrt(np.diag(correlations)[: self.n_positions])
+        self.objective_scale = float(np.sum(self.root_crb**2))
+
+        shape_rows, shape_columns = np.tril_indices(self.n_shape)
+        gains = [cp.Variable(len(shape_rows)) for _ in range(s.n_nodes)]
+        self.receivers = []
+        for node in range(s.n_nodes):
+            own_scale = self.scale[self.fisher.own(node)]
+            rows, columns = np.tril_indices(len(own_scale))
+            weights = self.fisher.maps[node] * (unit_power * own_scale[rows] * own_scale[columns])[:, None]
+            weights[np.abs(weights) < 1e-14 * np.abs(weights).max()] = 0
+            side = len(own_scale)
+            information = _symmetric_placement(rows, columns, side) @ csr_array(weights)
+            gain = _symmetric_placement(shape_rows, shape_columns, side)
+            self.receivers.append(cp.reshape(information @ total - gain @ gains[node], (side, side), order="C") >> 0)
+
+        side = self.n_shape + self.n_positions
+        bound_rows, bound_columns = np.tril_indices(self.n_positions)
+        bound = cp.Variable(len(bound_rows))
+        corner = np.zeros((side, side))
+        position = np.arange(self.n_positions)
+        corner[position, self.n_shape + position] = positions / self.root_crb
+        joint = _symmetric_placement(shape_rows, shape_columns, side) @ sum(gains[1:], gains[0])
+        joint += _symmetric_placement(bound_rows + self.n_shape, bound_columns + self.n_shape, side) @ bound
+        self.joint = cp.reshape(joint + (corner + corner.T).ravel(), (side, side), order="C") >> 0
+        weights = np.zeros(len(bound_rows))
+        weights[bound_rows == bound_columns] = self.root_crb**2 / self.objective_scale
+        self.objective = weights @ bound
+
+    def weights(self) -> RealArray:
+        """Y (P, 2K): its position rows from the joint price, those of the amplitudes from the receive nodes' prices."""
+        result = np.zeros((len(self.scale), self.n_positions))
+        shape = -np.asarray(self.joint.dual_value)[: self.n_shape, self.n_shape :] / self.root_crb
+        result[self.fisher.shape] = self.objective_scale * shape
+        project = shape @ np.linalg.inv(shape.T @ shape)
+        for node, cone in enumerate(self.receivers):
+            price = np.asarray(cone.dual_value)[self.n_shape :, : self.n_shape]
+            result[self.fisher.amplitudes[node]] = price @ project
+        return self.scale[:, None] * result
+
+
 def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> RelaxedSolution:
     """Solve one design problem by a general conic solver through CVXPY.
 
@@ -295,93 +349,51 @@ def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> Re
 
     started = time.perf_counter()
     s = problem.scenario
-    operator = FisherOperator(s, problem.mode)
     layout = _layout(problem)
-    n_positions = 2 * s.n_targets
     unit_power = s.tx_power / s.n_subcarriers
-
-    fisher = _fisher_maps(problem, layout, operator)
-    uniform = fisher.uniform * unit_power
-    scale = 1 / np.sqrt(np.diag(uniform))
-    correlations = np.linalg.inv(uniform * scale[:, None] * scale[None, :])
-    root_crb = scale[:n_positions] * np.sqrt(np.diag(correlations)[:n_positions])
-    objective_scale = float(np.sum(root_crb**2))
 
     damping = _damping(problem, layout)
     congruence = _congruence(damping)
     damped, total = cp.Variable(layout.n_parts), cp.Variable(layout.n_total)
     sums, places = _sums(layout)
     keep = csr_array((np.ones(len(places)), (np.arange(len(places)), places)), shape=(len(places), layout.n_total))
-    n_shape = len(fisher.shape)
-    effective = _symmetric_placement(*np.tril_indices(n_shape), n_shape)
-    gains = [cp.Variable(effective.shape[1]) for _ in range(s.n_nodes)]
-    receiver_cones = []
-    for node in range(s.n_nodes):
-        own_scale = scale[fisher.own(node)]
-        rows, columns = np.tril_indices(len(own_scale))
-        weights = fisher.maps[node] * (unit_power * own_scale[rows] * own_scale[columns])[:, None]
-        weights[np.abs(weights) < 1e-14 * np.abs(weights).max()] = 0
-        side = len(own_scale)
-        information = _symmetric_placement(rows, columns, side) @ csr_array(weights)
-        gain = _symmetric_placement(*np.tril_indices(n_shape), side)
-        receiver_cones.append(cp.reshape(information @ total - gain @ gains[node], (side, side), order="C") >> 0)
-    side = n_shape + n_positions
-    z_rows, z_columns = np.tril_indices(n_positions)
-    z = cp.Variable(len(z_rows))
-    place_gain = _symmetric_placement(*np.tril_indices(n_shape), side)
-    place_bound = _symmetric_placement(z_rows + n_shape, z_columns + n_shape, side)
-    corner = np.zeros((side, side))
-    position = np.arange(n_positions)
-    corner[position, n_shape + position] = corner[n_shape + position, position] = scale[:n_positions] / root_crb
-    joint = place_gain @ sum(gains[1:], gains[0])
-    lmi = cp.reshape(joint + place_bound @ z + corner.ravel(), (side, side), order="C") >> 0
-
+    information = _Information(cp, problem, layout, total)
     radar_cones = [_cone(cp, damped[layout.radar_at(i)], layout.n_tx) for i in range(len(layout.radar))]
     comm_cones = [_cone(cp, damped[layout.comm_at(i)], layout.n_tx) for i in range(len(layout.comm))]
-    cones = [lmi, *receiver_cones, *radar_cones, *comm_cones]
-    if problem.signal == "joint":
-        cones += [_cone(cp, total[layout.total_at(i)], layout.size) for i in range(len(layout.total))]
     power_map = _power_map(problem, layout)
     power = power_map @ total <= np.ones(power_map.shape[0])
-    constraints = [*cones, power, keep @ total == (sums @ congruence) @ damped]
-    sinr = None
+    constraints = [information.joint, *information.receivers, *radar_cones, *comm_cones, power]
+    constraints.append(keep @ total == (sums @ congruence) @ damped)
+    if problem.signal == "joint":
+        constraints += [_cone(cp, total[layout.total_at(i)], layout.size) for i in range(len(layout.total))]
     if layout.comm:
         sinr_map, sinr_scale = _sinr_map(problem, layout)
         sinr = (sinr_map @ congruence) @ damped >= sinr_scale * s.noise_comm_per_subcarrier / unit_power
         constraints.append(sinr)
-    weights = np.zeros(len(z_rows))
-    weights[z_rows == z_columns] = root_crb**2 / objective_scale
-    program = cp.Problem(cp.Minimize(weights @ z), constraints)
+    program = cp.Problem(cp.Minimize(information.objective), constraints)
     status = _run(cp, program, solver, {**_OPTIONS[solver], **options})
     elapsed = time.perf_counter() - started
     solve_seconds = float(program.solver_stats.solve_time or 0.0)
 
-    covariances, comm = _unpack(problem, layout, congruence @ damped.value * unit_power, total.value * unit_power)
-    fisher_weights = np.zeros((operator.n_parameters, n_positions))
-    shape_weights = -np.asarray(lmi.dual_value)[:n_shape, n_shape:] / root_crb
-    fisher_weights[fisher.shape] = shape_weights
-    project = shape_weights @ np.linalg.inv(shape_weights.T @ shape_weights)
-    for node, cone in enumerate(receiver_cones):
-        fisher_weights[fisher.amplitudes[node]] = (
-            np.asarray(cone.dual_value)[n_shape:, :n_shape] @ project / objective_scale
-        )
-    fisher_weights *= objective_scale * scale[:, None]
-    prices = np.zeros((s.n_users, s.n_subcarriers))
-    if sinr is not None:
-        prices = (np.asarray(sinr.dual_value) * sinr_scale).reshape(s.n_users, s.n_subcarriers)
+    parts = congruence @ np.asarray(damped.value) * unit_power
+    covariances, comm = _unpack(problem, layout, parts, np.asarray(total.value) * unit_power)
+    price_unit = information.objective_scale / unit_power
+    sinr_price = np.zeros((s.n_users, s.n_subcarriers))
+    if layout.comm:
+        sinr_price = price_unit * (np.asarray(sinr.dual_value) * sinr_scale).reshape(sinr_price.shape)
     split = None
     if problem.signal == "joint":
         split = np.zeros((s.n_nodes, s.n_subcarriers, s.n_tx, s.n_tx), dtype=complex)
         for index, (node, subcarriers) in enumerate(layout.radar):
             undo = np.linalg.inv(damping[index])
             price = from_embedding(np.asarray(radar_cones[index].dual_value))
-            split[node, subcarriers[0]] = undo @ price @ undo * objective_scale / unit_power
+            split[node, subcarriers[0]] = price_unit * undo @ price @ undo
     return RelaxedSolution(
         covariances=covariances,
         comm_covariances=comm,
-        power_price=np.asarray(power.dual_value) * objective_scale / s.tx_power,
-        sinr_price=prices * objective_scale / unit_power,
-        fisher_weights=fisher_weights,
+        power_price=np.asarray(power.dual_value) * information.objective_scale / s.tx_power,
+        sinr_price=sinr_price,
+        fisher_weights=information.weights(),
         split_price=split,
         status=status,
         iterations=int(program.solver_stats.num_iters or 0),

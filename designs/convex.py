@@ -23,8 +23,8 @@ from disac.designs.crb import crb
 from disac.designs.extraction import outer
 from disac.designs.feasibility import largest_feasible_sinr, least_power
 from disac.designs.fisher import FisherOperator
-from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
 from disac.designs.measure import measure
+from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
 from disac.designs.result import DesignResult, Infeasible
 
 ComplexArray = NDArray[np.complex128]

@@ -13,8 +13,8 @@ ComplexArray = NDArray[np.complex128]
 def data_precoders(scenario: Scenario, comm_covariances: ComplexArray) -> ComplexArray:
     """(N, U, L, M_t) precoders w = R_c h / sqrt(h^H R_c h) of Eq. (27), (33).
 
-    w w^H never exceeds R_c and gives its own user the same power. Where h^H R_c h = 0, to rounding, R_c serves nobody and
-    w = 0 (the theorems assume it positive).
+    w w^H never exceeds R_c and gives its own user the same power. Where h^H R_c h = 0, to rounding, R_c serves nobody
+    and w = 0 (the theorems assume it positive).
     """
     channels = scenario.channels
     filtered = np.einsum("nulmk,nulk->nulm", comm_covariances, channels)
@@ -27,7 +27,7 @@ def data_precoders(scenario: Scenario, comm_covariances: ComplexArray) -> Comple
 
 
 def factors(covariances: ComplexArray) -> ComplexArray:
-    """Square factors W with W W^H equal to positive semidefinite matrices (..., M, M); negative eigenvalues count as 0."""
+    """Square factors W of positive semidefinite matrices W W^H (..., M, M); negative eigenvalues count as 0."""
     values, vectors = np.linalg.eigh(covariances)
     result: ComplexArray = vectors * np.sqrt(np.maximum(values, 0))[..., None, :]
     return result

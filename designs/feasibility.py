@@ -2,16 +2,18 @@
 
 Radar signals only interfere, so both questions concern data precoders alone:
 
-    t*(Gamma) = min max_i P_i / P_T   subject to   sum_n (1 + 1/Gamma) |h^H w_nul|^2 - sum_n,i |h^H w_nil|^2 >= sigma_c^2 / L.
+    t*(Gamma) = min max_i P_i / P_T
+    subject to  sum_n (1 + 1/Gamma) |h_nul^H w_nul|^2 - sum_n,i |h_nul^H w_nil|^2 >= sigma_c^2 / L.
 
-Data covariances of any rank do no better than precoders (Theorem 2), so the problem is convex. Two bounds close in on t*:
+Data covariances of any rank do no better than precoders (Theorem 2), so the problem is convex. Two bounds close
+in on t*:
 
-- from below, uplink-downlink duality: for power prices p with P_T sum p = 1, t* >= (sigma_c^2 / L) sum mu for every mu with
-  diag(p_n) + sum_i mu_il h_nil h_nil^H >= (1 + 1/Gamma) mu_ul h_nul h_nul^H for all n, u, l. The largest such mu is the fixed
-  point of mu_ul <- min_n Gamma / (h_nul^H (diag(p_n) + sum_{i != u} mu_il h_nil h_nil^H)^-1 h_nul); started at 0 the iteration
-  increases and every iterate is feasible.
-- from above, a linear program over the powers of the precoder directions found so far; its prices give the next p, and the
-  fixed point at p the next directions.
+- from below, uplink-downlink duality: for power prices p with P_T sum p = 1, t* >= (sigma_c^2 / L) sum mu for every
+  mu with diag(p_n) + sum_i mu_il h_nil h_nil^H >= (1 + 1/Gamma) mu_ul h_nul h_nul^H for all n, u, l. The largest such
+  mu is the fixed point of mu_ul <- min_n Gamma / (h_nul^H (diag(p_n) + sum_{i != u} mu_il h_nil h_nil^H)^-1 h_nul);
+  started at 0 the iteration increases and every iterate is feasible.
+- from above, a linear program over the powers of the precoder directions found so far; its prices give the next p,
+  and the fixed point at p the next directions.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Precoders from the covariances of P.1: as printed in Eq. (29), repaired, and fitted.
 
 Theorem 2 keeps the diagonal blocks R_nn,l, but a data symbol is shared by all nodes: its covariance w w^H of stacked
-precoders has blocks between nodes that the relaxation never saw, and R_l - sum_u w_u w_u^H of Eq. (28) need not be positive
-semidefinite. Yet R A (A^H R A)^-1 A^H R <= R for every A, so stacked data precoders R A (A^H R A)^-1/2 always leave a radar
-covariance, R_l is kept whole, and only the SINR is at stake. With one user, H = blkdiag_n(h_n) and total received power
-tr(H^H R H), the most useful power of this kind is the largest eigenvalue of H^H R H: nothing is lost where it has rank one.
+precoders has blocks between nodes that the relaxation never saw, and R_l - sum_u w_u w_u^H of Eq. (28) need not be
+positive semidefinite. Yet R A (A^H R A)^-1 A^H R <= R for every A, so stacked data precoders R A (A^H R A)^-1/2
+always leave a radar covariance, R_l is kept whole, and only the SINR is at stake. With one user, H = blkdiag_n(h_n)
+and total received power tr(H^H R H), the most useful power of this kind is the largest eigenvalue of H^H R H: nothing
+is lost where it has rank one.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ Precoders = tuple[ComplexArray, ComplexArray]
 def printed(scenario: Scenario, point: FeasiblePoint) -> Precoders:
     """Eq. (27)-(29) to the letter: the radar covariance is the projection of Eq. (28) on the semidefinite cone.
 
-    The projection adds a positive semidefinite matrix to R_l. So the result exceeds the power limits, can miss the SINR,
-    and its CRB lies below the optimum of the relaxation: it is no design, and no bound.
+    The projection adds a positive semidefinite matrix to R_l. So the result exceeds the power limits, can miss the
+    SINR, and its CRB lies below the optimum of the relaxation: it is no design, and no bound.
     """
     comm = data_precoders(scenario, point.comm_covariances)
     return comm, _projected_rest(scenario, point.covariances, comm)
@@ -52,10 +53,10 @@ def scaled(scenario: Scenario, sinr: float, point: FeasiblePoint) -> Precoders:
 def fitted(scenario: Scenario, sinr: float, point: FeasiblePoint) -> Precoders:
     """An extraction that keeps power and SINR exactly and leaves R_l alone on every subcarrier where it can.
 
-    Two kinds of data precoders are tried on each subcarrier: stacked ones that fit into R_l whatever it is, and those of
-    Theorem 2 with the phases between nodes fitted to R_l. Radar is the positive part of the rest, less what users hear of
-    it beyond their SINR, scaled by the largest alpha_l <= 1 that exceeds no diagonal entry of R_l. The kind that sends
-    more is taken.
+    Two kinds of data precoders are tried on each subcarrier: stacked ones that fit into R_l whatever it is, and those
+    of Theorem 2 with the phases between nodes fitted to R_l. Radar is the positive part of the rest, less what users
+    hear of it beyond their SINR, scaled by the largest alpha_l <= 1 that exceeds no diagonal entry of R_l. The kind
+    that sends more is taken.
     """
     candidates = [
         _with_radar(scenario, sinr, point, comm)
@@ -81,16 +82,16 @@ def _with_radar(scenario: Scenario, sinr: float, point: FeasiblePoint, comm: Com
 def _quieted(scenario: Scenario, radar: ComplexArray, beta: RealArray) -> ComplexArray:
     """Radar precoders whose power at every user is 1 - beta_l of what it was.
 
-    With W the stacked precoder, H the channels of all nodes and users and P the projection on the range of W^H H, they are
-    W (I - P + sqrt(1 - beta) P): the covariance loses beta W P W^H >= 0 and nothing else.
+    With W the stacked precoder, H the channels of all nodes and users and P the projection on the range of W^H H,
+    they are W (I - P + sqrt(1 - beta) P): the covariance loses beta W P W^H >= 0 and nothing else.
     """
     s = scenario
     channels = np.zeros((s.n_subcarriers, s.n_nodes, s.n_tx, s.n_nodes, s.n_users), dtype=complex)
     own = np.arange(s.n_nodes)
     channels[:, own, :, own] = s.channels.transpose(0, 2, 3, 1)
-    channels = channels.reshape(s.n_subcarriers, s.n_nodes * s.n_tx, -1)
     stacked = stacked_precoders(np.zeros_like(s.channels[:, :0]), radar)
-    heard, sizes, _ = np.linalg.svd(stacked.conj().swapaxes(1, 2) @ channels, full_matrices=False)
+    received = stacked.conj().swapaxes(1, 2) @ channels.reshape(s.n_subcarriers, s.n_nodes * s.n_tx, -1)
+    heard, sizes, _ = np.linalg.svd(received, full_matrices=False)
     heard = heard * (sizes > 1e-9 * sizes[:, :1])[:, None, :]
     removed = (1 - np.sqrt(1 - beta))[:, None, None] * (stacked @ heard) @ heard.conj().swapaxes(1, 2)
     shape = (s.n_subcarriers, s.n_nodes, s.n_tx, -1)
@@ -111,7 +112,8 @@ def _sinr_share(scenario: Scenario, sinr: float, comm: ComplexArray, radar: Comp
     room = _room_for_radar(scenario, sinr, comm)
     heard = np.sum(np.abs(np.einsum("nulm,nlmq->ulnq", scenario.channels.conj(), radar)) ** 2, axis=(2, 3))
     alpha = np.maximum(room, 0.0) / np.maximum(heard, np.finfo(float).tiny)
-    return np.minimum(alpha.min(axis=0), 1.0)
+    share: RealArray = np.minimum(alpha.min(axis=0), 1.0)
+    return share
 
 
 def _room_for_radar(scenario: Scenario, sinr: float, comm: ComplexArray) -> RealArray:
@@ -126,7 +128,9 @@ def _data_alone_meets(scenario: Scenario, sinr: float, comm: ComplexArray) -> ND
     """(L,) whether data without radar give every user its SINR."""
     if not sinr or scenario.n_users == 0:
         return np.ones(scenario.n_subcarriers, dtype=bool)
-    return np.all(_room_for_radar(scenario, sinr, comm) >= -1e-9 * scenario.noise_comm_per_subcarrier, axis=0)
+    room = _room_for_radar(scenario, sinr, comm)
+    meets: NDArray[np.bool_] = np.all(room >= -1e-9 * scenario.noise_comm_per_subcarrier, axis=0)
+    return meets
 
 
 def _stacked_data(scenario: Scenario, point: FeasiblePoint) -> ComplexArray:
@@ -143,7 +147,8 @@ def _stacked_data(scenario: Scenario, point: FeasiblePoint) -> ComplexArray:
     values, vectors = np.linalg.eigh(directions.conj().swapaxes(1, 2) @ filtered)
     roots = np.where(values > 1e-12 * values[:, -1:], 1 / np.sqrt(np.maximum(values, np.finfo(float).tiny)), 0)
     stacked = filtered @ ((vectors * roots[:, None, :]) @ vectors.conj().swapaxes(1, 2))
-    return stacked.reshape(s.n_subcarriers, s.n_nodes, s.n_tx, s.n_users).transpose(1, 3, 0, 2)
+    split: ComplexArray = stacked.reshape(s.n_subcarriers, s.n_nodes, s.n_tx, s.n_users)
+    return split.transpose(1, 3, 0, 2)
 
 
 def _aligned_data(scenario: Scenario, point: FeasiblePoint) -> ComplexArray:

@@ -4,10 +4,10 @@ Turning node m by an unknown phase phi_m turns R into Phi R Phi^H. The CRB is co
 uniform phases is at least the CRB of the mean, which is that of blkdiag(R): among all R, block-diagonal ones minimize
 this bound, and the problem loses nothing by asking for them.
 
-The relaxation is not tight, though, in spite of Theorem 2: a user's symbol that two nodes send on one subcarrier is fully
-correlated between them, whatever its precoders. Signals are uncorrelated between nodes exactly when each user is served by
-one node per subcarrier, and such signals are what is sent here; their CRB does not depend on the phases at all. Only where
-they cannot reach the SINR do several nodes send a symbol, with the precoders of Theorem 2.
+The relaxation is not tight, though, in spite of Theorem 2: a user's symbol that two nodes send on one subcarrier is
+fully correlated between them, whatever its precoders. Signals are uncorrelated between nodes exactly when each user
+is served by one node per subcarrier, and such signals are what is sent here; their CRB does not depend on the phases
+at all. Only where they cannot reach the SINR do several nodes send a symbol, with the precoders of Theorem 2.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Precoders = tuple[ComplexArray, ComplexArray]
 def p1_noncoherent(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """Least CRB with R_l = blkdiag(R_nn,l), sent by one node per user and subcarrier where that reaches the SINR.
 
-    ``lower_bound`` is that of all block-diagonal covariances. The precoders are found locally and never lose to P.2, whose
-    signals are of the same kind.
+    ``lower_bound`` is that of all block-diagonal covariances. The precoders are found locally and never lose to P.2,
+    whose signals are of the same kind.
     """
 
     def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:
@@ -70,7 +70,7 @@ def _best(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) ->
     except Infeasible:
         if not found:
             return shared_data(problem, certified)
-    return min(found, key=lambda pair: measure(s, problem.sinr_db, *pair, problem.mode).value)
+    return min(found, key=lambda pair: measure(s, problem.sinr_db, pair[0], pair[1], problem.mode).value)
 
 
 def one_server_per_user(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:

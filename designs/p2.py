@@ -23,7 +23,7 @@ def p2(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResul
 
 
 def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[ComplexArray, ComplexArray]:
-    """Eq. (33)-(34): rank-one data, and all the rest of R_nn,l as radar on M_t streams. Covariances stay what they are."""
+    """Eq. (33)-(34): rank-one data, all the rest of R_nn,l as radar on M_t streams. Covariances stay what they are."""
     s, point = problem.scenario, certified.point
     comm_precoders = data_precoders(s, point.comm_covariances)
     radar = node_blocks(point.covariances, s.n_nodes) - outer(comm_precoders).sum(axis=1)

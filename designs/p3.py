@@ -21,8 +21,8 @@ ComplexArray = NDArray[np.complex128]
 def p3(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """P.3 as published, Eq. (39): F from each node's covariance averaged over its own subcarriers.
 
-    Bound and relaxed value refer to that averaged F and bound nothing; ``value`` is the CRB of the signals sent, Eq. (37).
-    The paper's L / N is the node's number of subcarriers, so L need not be a multiple of N.
+    Bound and relaxed value refer to that averaged F and bound nothing; ``value`` is the CRB of the signals sent, Eq.
+    (37). The paper's L / N is the node's number of subcarriers, so L need not be a multiple of N.
     """
     return convex_design("p3", RelaxedProblem(scenario, "beamforming-averaged", sinr_db), solver, extract)
 

@@ -18,7 +18,8 @@ def crb_over_phases(
 ) -> RealArray:
     """CRB traces of one symbol when node n transmits and receives with an extra phase phi_n.
 
-    The amplitudes become b_nm e^{j (phi_m - phi_n)}; Eq. (7)'s SINR and the CRB of block-diagonal covariances do not change.
+    The amplitudes become b_nm e^{j (phi_m - phi_n)}; Eq. (7)'s SINR and the CRB of block-diagonal covariances do not
+    change.
 
     Parameters
     ----------
@@ -31,8 +32,8 @@ def crb_over_phases(
     """
     operator = FisherOperator(scenario, mode)
     turned = np.exp(1j * (phases[:, None, :] - phases[:, :, None]))
-    traces = [
-        float(np.trace(crb_from_blocks(operator.with_amplitudes(scenario.amplitudes * turn[..., None]).blocks(covariances))))
-        for turn in turned
-    ]
-    return np.array(traces)
+    traces = np.empty(len(phases))
+    for draw, turn in enumerate(turned):
+        blocks = operator.with_amplitudes(scenario.amplitudes * turn[..., None]).blocks(covariances)
+        traces[draw] = np.trace(crb_from_blocks(blocks))
+    return traces

@@ -1,8 +1,9 @@
 """Local refinement of precoders: the CRB itself minimized over what is sent, rank-one coupling of the nodes kept.
 
-The unknowns are the stacked precoders W_l = [data, radar], R_l = W_l W_l^H, so nothing is relaxed. The objective
-log tr(E^T F^-1 E) has the derivative -Q_l W_l / tr(E^T F^-1 E) by the conjugate of W_l, Q = F^*(Y Y^T), Y = F^-1 E. Power and
-SINR limits enter an augmented Lagrangian, minimized by L-BFGS; both are tightened by a hair so that the result keeps them.
+The unknowns are the stacked precoders W_l = [data, radar], R_l = W_l W_l^H, so nothing is relaxed. The objective log
+tr(E^T F^-1 E) has the derivative -Q_l W_l / tr(E^T F^-1 E) by the conjugate of W_l, Q = F^*(Y Y^T), Y = F^-1 E. Power
+and SINR limits enter an augmented Lagrangian, minimized by L-BFGS; both are tightened by a hair so that the result
+keeps them.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class _Lagrangian:
         return np.concatenate([entries.real, entries.imag])
 
     def limits(self, stacked: ComplexArray) -> tuple[RealArray, ComplexArray, ComplexArray, ComplexArray]:
-        """Constraint values c <= 0: P_i / P_T - 1, then log(Gamma (interference + noise) / signal) by subcarrier and user.
+        """Constraint values c <= 0: P_i / P_T - 1, then log(Gamma (interference + noise) / signal) per l and u.
 
         The received amplitudes (L, N, U, streams), signal and disturbance (L, U) come along.
         """

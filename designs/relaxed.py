@@ -74,7 +74,8 @@ class RelaxedProblem:
         s = self.scenario
         if self.signal in ("joint", "block-diagonal"):
             return np.ones((s.n_nodes, s.n_subcarriers), dtype=bool)
-        return np.arange(s.n_nodes)[:, None] == s.subcarrier_node[None, :]
+        served: NDArray[np.bool_] = np.arange(s.n_nodes)[:, None] == s.subcarrier_node[None, :]
+        return served
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from disac.simulator import Scenario
 def uniform(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """R_nn,l = (P_T / L) I at every node, as much of it data as isotropy allows.
 
-    The data precoders of a node are sqrt(P_T / L) times the orthonormal vectors nearest to the users' channel directions
-    (the polar factor); radar fills the rest of the identity. More users than antennas share the polar factor's columns.
-    The SINR is what comes out; asking for more raises ``Infeasible``.
+    The data precoders of a node are sqrt(P_T / L) times the orthonormal vectors nearest to the users' channel
+    directions (the polar factor); radar fills the rest of the identity. More users than antennas share the polar
+    factor's columns. The SINR is what comes out; asking for more raises ``Infeasible``.
     """
     del solver
     started = time.perf_counter()

@@ -31,16 +31,16 @@ def sinr_twin(scenario, comm, radar):
     """Eq. (7) term by term."""
     sinr = np.zeros((scenario.n_users, scenario.n_subcarriers))
     for u in range(scenario.n_users):
-        for l in range(scenario.n_subcarriers):
+        for m in range(scenario.n_subcarriers):
             signal, rest = 0.0, scenario.noise_comm / scenario.n_subcarriers
             for n in range(scenario.n_nodes):
-                h = scenario.channels[n, u, l]
+                h = scenario.channels[n, u, m]
                 for i in range(scenario.n_users):
-                    power = abs(np.vdot(h, comm[n, i, l])) ** 2
+                    power = abs(np.vdot(h, comm[n, i, m])) ** 2
                     signal, rest = (signal + power, rest) if i == u else (signal, rest + power)
                 for q in range(radar.shape[-1]):
-                    rest += abs(np.vdot(h, radar[n, l, :, q])) ** 2
-            sinr[u, l] = signal / rest
+                    rest += abs(np.vdot(h, radar[n, m, :, q])) ** 2
+            sinr[u, m] = signal / rest
     return sinr
 
 
@@ -48,9 +48,9 @@ def covariances_twin(comm, radar):
     """E[x x^H] of the stacked signal, stream by stream."""
     n_nodes, n_users, n_subcarriers, n_tx = comm.shape
     result = np.zeros((n_subcarriers, n_nodes * n_tx, n_nodes * n_tx), dtype=complex)
-    for l in range(n_subcarriers):
-        streams = [comm[:, u, l].ravel() for u in range(n_users)]
-        streams += [radar[:, l, :, q].ravel() for q in range(radar.shape[-1])]
+    for m in range(n_subcarriers):
+        streams = [comm[:, u, m].ravel() for u in range(n_users)]
+        streams += [radar[:, m, :, q].ravel() for q in range(radar.shape[-1])]
         for stream in streams:
-            result[l] += np.outer(stream, stream.conj())
+            result[m] += np.outer(stream, stream.conj())
     return result
