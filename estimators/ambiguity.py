@@ -227,7 +227,8 @@ def ambiguity_surface(
     """Surface of the expected criterion as ``target`` is moved over the area.
 
     With ``others`` = "held" the value is what the target adds to the criterion of the other ones at their true
-    positions, the slice of the joint surface along this target; its limit at another target depends on the direction.
+    positions, the slice of the joint surface along this target; at another
+    target, and at its aliases, it has no limit.
 
     Parameters
     ----------
@@ -307,8 +308,8 @@ def local_maxima(level: RealArray) -> NDArray[np.bool_]:
 def climb(surface: TargetCriterion, starts: RealArray, area: RealArray, step_m: float) -> tuple[RealArray, RealArray]:
     """Local maxima of a surface near the starts, inside the area, all starts together.
 
-    On a 3 x 3 stencil that shrinks round each point, the better of its best point and the top of the quadratic
-    through it is taken, until the stencil is 1e-5 ``step_m`` wide.
+    On a 3 x 3 stencil round each point the better of its best point and a Newton step is taken; the stencil widens with
+    long steps and shrinks without gain, down to 1e-5 ``step_m``.
     """
     offsets = np.array([(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)], dtype=float)
     at = starts.copy()
@@ -321,7 +322,7 @@ def climb(surface: TargetCriterion, starts: RealArray, area: RealArray, step_m: 
         rows, h = np.arange(len(going)), steps[going]
         around = np.clip(at[going, None] + h[:, None, None] * offsets, area[:, 0], area[:, 1])
         f = surface(around.reshape(-1, 2)).reshape(-1, 9)
-        newton = at[going] + np.clip(_quadratic_top(f), -2, 2) * h[:, None]
+        newton = at[going] + _ascent(f) * h[:, None]
         newton = np.clip(newton, area[:, 0], area[:, 1])
         points = np.concatenate([around, newton[:, None]], axis=1)
         f = np.concatenate([f, surface(newton)[:, None]], axis=1)
@@ -330,16 +331,22 @@ def climb(surface: TargetCriterion, starts: RealArray, area: RealArray, step_m: 
         moved = np.where(better, np.hypot(*(points[rows, best] - at[going]).T), 0.0)
         at[going[better]] = points[rows, best][better]
         values[going[better]] = f[rows, best][better]
-        steps[going] = np.clip(moved, h / 8, 2 * h)
+        steps[going] = np.clip(moved, h / 4, 2 * h)
     return at, values
 
 
-def _quadratic_top(f: RealArray) -> RealArray:
-    """Top, in steps from the centre, of the quadratics through 3 x 3 stencils (P, 9); the centre if there is none."""
-    gx, gy = (f[:, 5] - f[:, 3]) / 2, (f[:, 7] - f[:, 1]) / 2
+def _ascent(f: RealArray) -> RealArray:
+    """Newton steps uphill, in stencil widths and at most 2 long, on the quadratics through 3 x 3 stencils (P, 9).
+
+    The step divides by the absolute curvatures, so that it also climbs along a ridge that is not concave.
+    """
+    slope = np.stack([f[:, 5] - f[:, 3], f[:, 7] - f[:, 1]], axis=-1) / 2
     hxx, hyy = f[:, 5] + f[:, 3] - 2 * f[:, 4], f[:, 7] + f[:, 1] - 2 * f[:, 4]
     hxy = (f[:, 8] - f[:, 6] - f[:, 2] + f[:, 0]) / 4
-    determinant = hxx * hyy - hxy**2
-    concave = (hxx < 0) & (determinant > 1e-12 * (hxx**2 + hyy**2))
-    top = np.stack([hxy * gy - hyy * gx, hxy * gx - hxx * gy], axis=-1)
-    return np.divide(top, determinant[:, None], out=np.zeros_like(top), where=concave[:, None])
+    curvature, axes = np.linalg.eigh(np.stack([hxx, hxy, hxy, hyy], axis=-1).reshape(-1, 2, 2))
+    along = np.einsum("pij,pi->pj", axes, slope)
+    along = np.divide(along, np.abs(curvature), out=np.zeros_like(along), where=curvature != 0)
+    step = np.einsum("pij,pj->pi", axes, along)
+    length = np.maximum(np.hypot(*step.T), 1e-300)
+    limited: RealArray = step * (np.minimum(length, 2) / length)[:, None]
+    return limited

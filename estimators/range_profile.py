@@ -162,45 +162,69 @@ class RangeProfile:
         phase = np.asarray(path_m, dtype=float) * (2 * np.pi / self.period_m)
         return self._derivatives(phase)[0]
 
-    def sidelobes(self) -> Sidelobes:
-        """Main lobe and sidelobes: extrema and integrals of the continuous profile, whatever the oversampling."""
+    def sidelobes(self, mainlobe_m: tuple[float, float] | None = None) -> Sidelobes:
+        """Main lobe and sidelobes: extrema and integrals of the continuous profile, whatever the oversampling.
+
+        Parameters
+        ----------
+        mainlobe_m : edges of the main lobe relative to the peak [m]. By default the first minima beside the peak. Given
+            edges compare profiles on equal terms, and find the level of one that falls too slowly to have a sidelobe.
+
+        Raises
+        ------
+        ValueError : the edges do not enclose the peak within one period.
+        """
         size = _GRID * len(self.taps)
         step = 2 * np.pi / size
-        peak = self.peak_m * 2 * np.pi / self.period_m
+        metres = self.period_m / (2 * np.pi)
+        peak = self.peak_m / metres
         phases = np.add(peak, step * np.arange(size + 1), dtype=float)
         power = np.abs(np.fft.ifft(self.taps * np.exp(1j * peak * np.arange(len(self.taps))), size) * size) ** 2
         power = np.append(power, power[0])
-        top = power[0]
-        rise = np.diff(power) > 0
-        right = int(np.argmax(rise)) if rise.any() else size // 2
-        left = size - int(np.argmax(~rise[::-1])) if not rise.all() else size // 2
-        low, high = self._stationary(phases[[left, right]], step) - peak
-        low -= 2 * np.pi
-
-        inner = np.arange(right + 1, left)
+        if mainlobe_m is None:
+            low, high = self._first_minima(phases, power)
+            ends = np.empty(0)
+        else:
+            low, high = mainlobe_m[0] / metres, mainlobe_m[1] / metres
+            if not (low < 0 < high and high - low <= 2 * np.pi * (1 + 1e-12)):
+                raise ValueError(
+                    f"mainlobe_m = {mainlobe_m}: must be (negative, positive) and at most {self.period_m:.6g} m apart"
+                )
+            ends = np.array([peak + high, peak + low + 2 * np.pi])
+        inner = np.arange(1, size)
+        inner = inner[(phases[inner] > peak + high) & (phases[inner] < peak + low + 2 * np.pi)]
         maxima = inner[(power[inner] >= power[inner - 1]) & (power[inner] > power[inner + 1])]
+        maxima = maxima[power[maxima] >= 0.9 * power[maxima].max(initial=0.0)]
+        at = np.append(self._stationary(phases[maxima], step), ends)
         level, where = 0.0, np.nan
-        if len(maxima):
-            maxima = maxima[power[maxima] >= 0.9 * power[maxima].max()]
-            at = self._stationary(phases[maxima], step)
+        if len(at):
             values = np.abs(self._derivatives(at)[0]) ** 2
             best = int(np.argmax(values))
-            level = float(values[best] / top)
+            level = float(values[best] / power[0])
             where = float((at[best] - peak + np.pi) % (2 * np.pi) - np.pi)
         total = 2 * np.pi * float(np.vdot(self.taps, self.taps).real)
         inside = min(self._energy(peak + low, peak + high), total)
-        metres = self.period_m / (2 * np.pi)
         return Sidelobes(
             pslr=level,
             islr=(total - inside) / inside,
             width_m=self._half_power_width(phases, power) * metres,
             noise_loss=self.noise_loss,
-            mainlobe_m=(float(low) * metres, float(high) * metres),
+            mainlobe_m=(low * metres, high * metres),
+            edges_given=mainlobe_m is not None,
             highest_m=where * metres,
             period_m=self.period_m,
             receive_filter=self.receive_filter,
             window=self.window,
         )
+
+    def _first_minima(self, phases: RealArray, power: RealArray) -> tuple[float, float]:
+        """Phases of the first minima on both sides of the peak, relative to it."""
+        size = len(phases) - 1
+        rise = np.diff(power) > 0
+        right = int(np.argmax(rise)) if rise.any() else size // 2
+        left = size - int(np.argmax(~rise[::-1])) if not rise.all() else size // 2
+        high, low = self._stationary(phases[[right, left]], phases[1] - phases[0]) - phases[0]
+        return float(low) - 2 * np.pi, float(high)
 
     def _transform(self, size: int) -> ComplexArray:
         profile: ComplexArray = np.fft.ifft(self.taps, size) * size
@@ -252,11 +276,13 @@ class Sidelobes:
 
     Attributes
     ----------
-    pslr : peak sidelobe ratio, highest local maximum outside the main lobe over the peak (power); 0 without sidelobe.
+    pslr : peak sidelobe ratio, highest maximum outside the main lobe over the peak (power); 0 without sidelobe. With
+        given edges the highest level outside, at an edge or beyond.
     islr : integrated sidelobe ratio, energy outside the main lobe over energy inside, within one period.
     width_m : full width of the main lobe at half power [m of path].
     noise_loss : peak signal-to-noise ratio of the unwindowed matched filter over that of this filter.
-    mainlobe_m : edges of the main lobe relative to the peak, the first minima on both sides [m of path].
+    mainlobe_m : edges of the main lobe relative to the peak [m of path].
+    edges_given : whether the edges were given; otherwise they are the first minima on both sides.
     highest_m : where the highest sidelobe lies relative to the peak [m of path]; NaN without sidelobe.
     period_m : the period that is searched, c L / (g B) [m of path].
     receive_filter, window : how the profile was made.
@@ -267,6 +293,7 @@ class Sidelobes:
     width_m: float
     noise_loss: float
     mainlobe_m: tuple[float, float]
+    edges_given: bool
     highest_m: float
     period_m: float
     receive_filter: str
@@ -289,12 +316,14 @@ class Sidelobes:
 
     def __str__(self) -> str:
         low, high = self.mainlobe_m
+        edges = "given" if self.edges_given else "between the first minima beside the peak"
+        highest = "level" if self.edges_given else "maximum"
         return "\n".join(
             (
                 f"{self.receive_filter} filter, window {self.window}",
                 f"period      {self.period_m:.6g} m of path: c L / (g B), g the comb's spacing; searched once",
-                f"main lobe   {low:.6g} .. {high:.6g} m: between the first minima beside the peak",
-                f"PSLR        {self.pslr_db:.2f} dB: highest maximum outside the main lobe over the peak, "
+                f"main lobe   {low:.6g} .. {high:.6g} m: {edges}",
+                f"PSLR        {self.pslr_db:.2f} dB: highest {highest} outside the main lobe over the peak, "
                 f"at {self.highest_m:.6g} m",
                 f"ISLR        {self.islr_db:.2f} dB: energy outside the main lobe over energy inside it",
                 f"width       {self.width_m:.6g} m: full width at half power (-3.01 dB)",

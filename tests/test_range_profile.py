@@ -97,6 +97,25 @@ def test_integrated_sidelobes_by_brute_force_integration():
     assert sides.islr == pytest.approx(outside / inside, rel=1e-8)
 
 
+def test_given_edges_count_whatever_lies_outside_them():
+    energy = np.array([100.0, 1.0, 1.0, 1.0])
+    profile = range_profile(spectrum_of(energy))
+    lobe = profile.period_m / 4
+    sides = profile.sidelobes((-lobe, lobe))
+    grid = np.linspace(lobe, profile.period_m - lobe, 20_001)
+    assert sides.pslr == pytest.approx(np.max(np.abs(profile.at(grid)) ** 2) / energy.sum() ** 2, rel=1e-7)
+    assert sides.pslr > 0.8
+    flat = range_profile(spectrum_of(np.ones(16)))
+    own = flat.sidelobes()
+    again = flat.sidelobes(own.mainlobe_m)
+    assert again.pslr == pytest.approx(own.pslr, rel=1e-12)
+    assert again.islr == pytest.approx(own.islr, rel=1e-12)
+    assert "given" in str(again)
+    for edges in ((1.0, 2.0), (-1.0, 0.0), (-300.0, 300.0)):
+        with pytest.raises(ValueError, match="mainlobe_m = "):
+            flat.sidelobes(edges)
+
+
 def test_many_tones_reach_the_integrated_sidelobe_ratio_of_the_sinc():
     grid = (np.arange(400_000) + 0.5) / 400_000
     inside = 2 * np.mean(np.sinc(grid) ** 2)
