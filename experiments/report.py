@@ -19,6 +19,7 @@ from disac.experiments.report_tables import (
     Table,
     designs_table,
     flat,
+    infeasible_table,
     means_tables,
     points_table,
     summary_table,
@@ -326,9 +327,8 @@ def _remarks(
         yield "No point could be run.", True
     else:
         yield from _state(found)
-    infeasible = sum(row.get("status", "").startswith("infeasible") for row in summary.rows) if summary else 0
-    if infeasible:
-        yield f"{_count(infeasible, 'point')} infeasible: no design meets the SINR threshold.", True
+    if summary is not None and summary.infeasible:
+        yield f"{_count(summary.infeasible, 'point')} infeasible: no design meets the SINR threshold.", True
     yield from _accuracy(folder, found, designs)
     if summary is None:
         return
@@ -406,7 +406,8 @@ def _configuration(meta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _results(folder: _Folder, found: RunStatus | None, summary: Summary | None) -> list[Table]:
     if summary is not None:
-        return [summary_table(summary, found.points if found is not None else ())]
+        tables = [summary_table(summary, found.points if found is not None else ()), infeasible_table(summary)]
+        return [table for table in tables if table.rows]
     if found is None or folder.store is None:
         return []
     with RunReader(folder.store) as reader:

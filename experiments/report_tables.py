@@ -13,7 +13,9 @@ from disac.experiments.runs import ColumnMean
 from disac.experiments.store import PointStatus
 
 _POINTS_SIDE_BY_SIDE = 5
-_FIELDS_UNITS = {"_db": "dB", "_hz": "Hz", "_m": "m", "_m2": "m²", "_s": "s", "_rad": "rad", "_deg": "°"}
+_INFEASIBLE = "infeasible"
+_HEADINGS = {"snr_db": "SNR [dB]", "sinr_db": "SINR threshold [dB]", "n_symbols": "symbols T"}
+_UNITS = {"_db": "dB", "_hz": "Hz", "_m": "m", "_m2": "m²", "_s": "s", "_rad": "rad", "_deg": "°"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Summary:
             raise ValueError(f"{path}: not a summary, it has no column 'trials'")
         return cls(names[: names.index("trials")], rows)
 
+    @property
+    def infeasible(self) -> int:
+        """Number of points whose design problem has no solution."""
+        return sum(_is_infeasible(row) for row in self.rows)
+
     @cached_property
     def _place(self) -> dict[frozenset[tuple[str, str]], int]:
         return {frozenset((name, row[name]) for name in self.fields): place for place, row in enumerate(self.rows)}
@@ -88,32 +95,66 @@ class Summary:
 
 
 def summary_table(summary: Summary, points: Sequence[PointStatus]) -> Table:
-    """One row per point: number, fields that vary, results with their intervals, trials, reason for stopping.
+    """One row per point that was run: number, fields that vary, results with their intervals, reason for stopping.
 
     The columns of a link run have headings of their own; other columns keep their names.
     """
-    present = list(dict.fromkeys(name for row in summary.rows for name, value in row.items() if value))
-    varying, caption = _varying(summary.fields, [[row[name] for name in summary.fields] for row in summary.rows])
+    rows = [row for row in summary.rows if not _is_infeasible(row)]
+    present = list(dict.fromkeys(name for row in rows for name, value in row.items() if value))
+    varying, sentences = _varying(summary.fields, [[row[name] for name in summary.fields] for row in rows])
     columns = [column for column in _LINK_COLUMNS if column.name in present]
     if "rmse_m" not in present:
         columns = [*_other_columns(present, summary.fields), *columns]
-    numbers = {summary.place_of(point): str(number) for number, point in enumerate(points)}
-    level = next((float(row["interval_level"]) for row in summary.rows if row.get("interval_level")), None)
+    spotless = [column for column in columns if column.kind == "trouble" and not summary.total(column.name)]
+    if spotless:
+        columns = [column for column in columns if column not in spotless]
+        sentences.append(f"Zero in all rows: {', '.join(column.heading for column in spotless)}.")
+    reasons = {row.get("stop_reason", "") for row in rows}
+    if len(reasons) == 1:
+        sentences.append(f"Stopped because: {reasons.pop()}.")
+    level = next((float(row["interval_level"]) for row in rows if row.get("interval_level")), None)
     if level is not None:
-        caption = f"{caption} Brackets hold {100 * level:g} % intervals.".strip()
+        sentences.append(f"Brackets hold {100 * level:g} % intervals.")
+    numbers = {summary.place_of(point): str(number) for number, point in enumerate(points)}
     return Table(
-        header=("#", *(label(name) for name in varying), *(column.heading for column in columns), "stopped because"),
+        header=(
+            "#",
+            *(label(name) for name in varying),
+            *(column.heading for column in columns),
+            *(["stopped because"] if reasons else []),
+        ),
         rows=tuple(
             (
                 Cell(numbers.get(place, "–")),
                 *(field_cell(row[name]) for name in varying),
                 *(column.cell(row) for column in columns),
-                Cell(row.get("stop_reason") or row.get("status", ""), words=True),
+                *([Cell(row.get("stop_reason", ""), words=True)] if reasons else []),
             )
             for place, row in enumerate(summary.rows)
+            if not _is_infeasible(row)
         ),
-        caption=caption,
+        caption=" ".join(sentences),
     )
+
+
+def infeasible_table(summary: Summary) -> Table:
+    """Points whose design problem has no solution, with what was found about it."""
+    rows = [row for row in summary.rows if _is_infeasible(row)]
+    fields = [name for name in summary.fields if any(row[name] for row in rows)]
+    return Table(
+        header=(*(label(name) for name in fields), "infeasible because"),
+        rows=tuple(
+            (
+                *(field_cell(row[name]) for name in fields),
+                Cell(row["status"].removeprefix(_INFEASIBLE).lstrip(": "), words=True),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _is_infeasible(row: Mapping[str, str]) -> bool:
+    return row.get("status", "").startswith(_INFEASIBLE)
 
 
 @dataclass(frozen=True)
@@ -131,12 +172,15 @@ class _Column:
         low, high = (row.get(end, "") for end in _interval_names(self.name))
         if self.kind == "count":
             return Cell(text)
-        if self.kind == "trouble":
+        if self.kind in ("failures", "trouble"):
             return Cell(text, marked=text != "0")
         if self.kind == "rate" and float(text) == 0:
             return Cell(f"< {number(high, 2)}", "no error")
         digits = 2 if self.kind == "rate" else 3
-        return Cell(number(text), f"[{number(low, digits)}, {number(high, digits)}]" if low and high else "")
+        return Cell(
+            number(text, 3 if "theory" in self.name else 4),
+            f"[{number(low, digits)}, {number(high, digits)}]" if low and high else "",
+        )
 
 
 _LINK_COLUMNS = (
@@ -149,9 +193,10 @@ _LINK_COLUMNS = (
     _Column("BER, theory", "ber_theory"),
     _Column("theory, estimated channel", "ber_estimated_theory"),
     _Column("trials", "trials", "count"),
-    _Column("failed", "failed", "trouble"),
+    _Column("failed", "failed", "failures"),
     _Column("gross errors", "gross_errors", "trouble"),
     _Column("not converged", "unconverged", "trouble"),
+    _Column("at the edge", "at_edge", "trouble"),
 )
 
 
@@ -167,19 +212,21 @@ def _other_columns(names: Sequence[str], fields: Sequence[str]) -> list[_Column]
     return [_Column(name, name, "value") for name in names if name not in known | ends]
 
 
-def _varying(fields: Sequence[str], values: Sequence[Sequence[Any]]) -> tuple[list[str], str]:
-    """Fields that differ between rows, and a sentence with the others."""
+def _varying(fields: Sequence[str], values: Sequence[Sequence[Any]]) -> tuple[list[str], list[str]]:
+    """Fields that differ between rows, and a sentence with the others if there are any."""
+    if not values:
+        return [], []
     columns = {name: [row[i] for row in values] for i, name in enumerate(fields)}
     varying = [name for name, column in columns.items() if any(value != column[0] for value in column)]
     same = [f"{name} = {field_cell(column[0]).text}" for name, column in columns.items() if name not in varying]
-    return varying, f"In all rows {', '.join(same)}." if same and values else ""
+    return varying, [f"In all rows {', '.join(same)}."] if same else []
 
 
 def points_table(points: Sequence[PointStatus]) -> Table:
     """Every point with its trials, failures, computing time and reason for stopping."""
     fields = list(dict.fromkeys(name for point in points for name in point.fields))
     values = [[point.fields.get(name, "") for name in fields] for point in points]
-    varying, caption = _varying(fields, values)
+    varying, sentences = _varying(fields, values)
     return Table(
         header=("#", *(label(name) for name in varying), "trials", "failed", "computing [s]", "stopped because"),
         rows=tuple(
@@ -193,7 +240,7 @@ def points_table(points: Sequence[PointStatus]) -> Table:
             )
             for index, point in enumerate(points)
         ),
-        caption=caption,
+        caption=" ".join(sentences),
     )
 
 
@@ -224,7 +271,7 @@ def _mean(mean: ColumnMean) -> Cell:
 def designs_table(designs: Sequence[Mapping[str, Any]]) -> Table:
     """What is proved about every design: bound, gap, value of what is sent, violation, status."""
     fields = list(dict.fromkeys(name for design in designs for name in design["fields"]))
-    varying, caption = _varying(fields, [[design["fields"].get(name, "") for name in fields] for design in designs])
+    varying, sentences = _varying(fields, [[design["fields"].get(name, "") for name in fields] for design in designs])
     return Table(
         header=(
             *(label(name) for name in varying),
@@ -253,13 +300,15 @@ def designs_table(designs: Sequence[Mapping[str, Any]]) -> Table:
             )
             for design in designs
         ),
-        caption=f"{caption} Lower bound and sent are root CRBs of one OFDM symbol.".strip(),
+        caption=" ".join([*sentences, "Lower bound and sent are root CRBs of one OFDM symbol."]),
     )
 
 
 def label(name: str) -> str:
     """Heading of a swept field: the unit that its name ends with goes into brackets."""
-    for suffix, unit in _FIELDS_UNITS.items():
+    if name in _HEADINGS:
+        return _HEADINGS[name]
+    for suffix, unit in _UNITS.items():
         if name.endswith(suffix):
             return f"{name.removesuffix(suffix)} [{unit}]"
     return name

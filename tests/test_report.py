@@ -133,20 +133,22 @@ def test_a_link_run_is_told_in_full(link):
 
 
 def test_numbers_of_the_table_are_those_of_the_summary(link):
-    grid = _write(link).grid("#")
+    page = _write(link)
+    grid = page.grid("#")
     rows = Summary.read(link / "summary.csv").rows
     assert len(grid) == 1 + len(rows) == 3
     for number, (cells, row) in enumerate(zip(grid[1:], rows, strict=True)):
         texts = dict(zip(grid[0], cells, strict=True))
         assert texts["#"] == str(number)
-        assert float(texts["snr [dB]"]) == float(row["snr_db"])
+        assert float(texts["SNR [dB]"]) == float(row["snr_db"])
         value, low, high = map(float, re.findall(r"[-+.e\d]+", texts["RMSE [m]"]))
         for found, name in ((value, "rmse_m"), (low, "rmse_low_m"), (high, "rmse_high_m")):
             assert found == pytest.approx(float(row[name]), rel=5e-3)
         assert float(texts["RCRB realized [m]"]) == pytest.approx(float(row["rcrb_realized_m"]), rel=1e-3)
         assert float(texts["RCRB expected [m]"]) == pytest.approx(float(row["rcrb_expected_m"]), rel=1e-3)
         assert texts["trials"] == "8"
-        assert texts["stopped because"] == row["stop_reason"]
+        assert texts["failed"] == "0"
+        assert row["stop_reason"] in page.words
     bounded = dict(zip(grid[0], grid[2], strict=True))
     assert float(rows[1]["ber"]) == 0, "this SNR should leave no bit error"
     assert bounded["BER"].startswith("< ")
@@ -212,7 +214,10 @@ def test_infeasible_points_alone_make_a_report_too(tmp_path):
     page = _write(folder)
     assert "No point could be run." in page.words
     assert "1 point infeasible" in page.words
-    assert page.grid("#")[1][-1] == "infeasible: at most 41 dB"
+    assert page.grid("design") == [
+        ["design", "SINR threshold [dB]", "infeasible because"],
+        ["p2", "90", "at most 41 dB"],
+    ]
     assert page.pairs()["seed"] == "5"
 
 
@@ -320,10 +325,12 @@ def test_hostile_summary_stays_text(link, tmp_path):
     shutil.copytree(link, folder)
     text = (folder / "summary.csv").read_text()
     cell = '"' + HOSTILE.replace('"', '""') + '"'
-    (folder / "summary.csv").write_text(text.replace("8 trials asked for", cell))
+    (folder / "summary.csv").write_text(
+        text.replace("8 trials asked for", cell, 1).replace("8 trials asked for", "enough")
+    )
     (folder / f"{'x' * 5}<i>.svg").write_bytes((folder / "ber.svg").read_bytes())
     page = _write(folder)
-    assert [row[-1] for row in page.grid("#")[1:]] == [HOSTILE, HOSTILE]
+    assert [row[-1] for row in page.grid("#")[1:]] == [HOSTILE, "enough"]
     assert "i" not in page.tags
 
 
@@ -389,12 +396,31 @@ def test_a_summary_of_other_columns_keeps_their_names(tmp_path):
     )
     summary = Summary.read(tmp_path / "summary.csv")
     table = summary_table(summary, [])
-    assert table.header == ("#", "bias_m", "trials", "failed", "stopped because")
-    assert [cell.text for cell in table.rows[0]] == ["–", "0.1235", "9", "1", "enough"]
+    assert table.header == ("#", "bias_m", "trials", "failed")
+    assert table.caption == "In all rows snr_db = 0. Stopped because: enough."
+    assert [cell.text for cell in table.rows[0]] == ["–", "0.1235", "9", "1"]
     assert table.rows[0][1].note == "[0.1, 0.15]"
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="trials"):
         Summary.read(tmp_path / "other.csv")
+
+
+def test_troubles_have_a_column_where_there_are_some(link, tmp_path):
+    folder = tmp_path / "troubled"
+    shutil.copytree(link, folder)
+    calm = _write(folder)
+    assert "Zero in all rows: gross errors, not converged, at the edge." in calm.words
+    rows = Summary.read(folder / "summary.csv").rows
+    lines = [
+        ",".join(rows[0]),
+        *(",".join((row | {"gross_errors": count}).values()) for row, count in zip(rows, "30", strict=True)),
+    ]
+    (folder / "summary.csv").write_text("\n".join(lines) + "\n")
+    page = _write(folder)
+    place = page.grid("#")[0].index("gross errors")
+    assert [row[place] for row in page.grid("#")[1:]] == ["3", "0"]
+    assert "3 estimates on another peak of the likelihood; kept in the RMSE." in page.words
+    assert [attributes for _, attributes in page.elements if "marked" in attributes.get("class", "")]
 
 
 def test_the_checks_of_this_file_can_fail():
