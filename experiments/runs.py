@@ -31,6 +31,7 @@ class RunStatus:
     ----------
     writer : the process that writes it, None when nobody does.
     meta : experiment, seed, configuration, policy, shard and sessions with their provenance.
+    size_bytes : size of the file and of its write-ahead log.
     """
 
     path: Path
@@ -53,13 +54,14 @@ class RunStatus:
 def status(path: str | os.PathLike[str]) -> RunStatus:
     """Look at a run, also while it is written."""
     with RunReader(path) as reader, reader.snapshot():
+        log = Path(f"{reader.path}-wal")
         return RunStatus(
             path=reader.path,
             meta=reader.meta(),
             points=tuple(reader.points()),
             writer=writer_of(path),
             journal_mode=reader.journal_mode,
-            size_bytes=reader.path.stat().st_size,
+            size_bytes=sum(file.stat().st_size for file in (reader.path, log) if file.exists()),
         )
 
 

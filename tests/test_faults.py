@@ -209,6 +209,7 @@ def test_ctrl_c_leaves_a_resumable_run_and_quiet_workers(tmp_path, reference, wo
     assert errors.count("Traceback") <= 2, errors
     assert "CampaignInterrupted: interrupted" in errors
     assert "ProcessPool" not in errors
+    assert "leaked" not in errors
     assert 0 < check_prefix(tmp_path / "run", reference[0]) < 2 * TRIALS
     assert status(tmp_path / "run").state == "unfinished"
     assert not (tmp_path / "run.lock").exists()
