@@ -221,7 +221,7 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
                             acc_i[p] = 0.0
                         for q in range(last - 1, first - 1, -1):
                             here = signal.line[signal.own[q]]
-                            below = signal.line[signal.own[q - 1]] if q > first else (here if signal.orthogonal else 0)
+                            below = signal.line[signal.own[q - 1]] if q > first else 0
                             for p in range(n):
                                 acc_r[p] += found_poly[0, q, k, p]
                                 acc_i[p] += found_poly[1, q, k, p]

@@ -144,18 +144,9 @@ class Localizer:
         ------
         NoEstimate : no candidate has a finite likelihood.
         """
-        n_nodes, n_rx, n_tx, n_subcarriers = self._sizes
-        expected = ((n_nodes, n_subcarriers, n_rx, n_nodes, n_tx), (n_subcarriers, n_nodes, n_tx, n_nodes, n_tx))
-        if (statistics.cross.shape, statistics.gram.shape) != expected:
-            sent, received = statistics.gram.shape[:3], statistics.cross.shape[2]
-            raise ValueError(
-                f"X: has shape {(sent[1], sent[2], sent[0], 'T')} with M_r = {received} in Y, but the scenario has "
-                f"{(n_nodes, n_tx, n_subcarriers, 'T')} with M_r = {n_rx}"
-            )
-        signal = kernel_signal(statistics)
-        if len(signal.active) == 0:
+        trial = self.trial(statistics)
+        if len(trial.signal.active) == 0:
             raise NoEstimate("X = 0: no node transmits, so nothing tells where the targets are")
-        trial = Trial(signal, self._scene, self.grid, self._tables, self._usable, self.search)
         fit = trial.maximize(self._n_targets)
         if fit is None:
             raise NoEstimate("no candidate position has a finite likelihood")
@@ -166,8 +157,25 @@ class Localizer:
         positions = np.asarray(positions, dtype=float).reshape(-1, 2)
         labels = tuple(range(len(positions)))
         targets = Targets(labels, positions, *self._links(labels, positions))
-        trial = Trial(kernel_signal(statistics), self._scene, self.grid, self._tables, self._usable, self.search)
-        return trial.condition(targets).value
+        return self.trial(statistics).condition(targets).value
+
+    def trial(self, statistics: Statistics) -> Trial:
+        """The likelihood of one trial, to be maximized.
+
+        Raises
+        ------
+        ValueError : statistics of another scenario.
+        """
+        n_nodes, n_rx, n_tx, n_subcarriers = self._sizes
+        expected = ((n_nodes, n_subcarriers, n_rx, n_nodes, n_tx), (n_subcarriers, n_nodes, n_tx, n_nodes, n_tx))
+        if (statistics.cross.shape, statistics.gram.shape) != expected:
+            sent, received = statistics.gram.shape[:3], statistics.cross.shape[2]
+            raise ValueError(
+                f"X: has shape {(sent[1], sent[2], sent[0], 'T')} with M_r = {received} in Y, but the scenario has "
+                f"{(n_nodes, n_tx, n_subcarriers, 'T')} with M_r = {n_rx}"
+            )
+        signal = kernel_signal(statistics)
+        return Trial(signal, self._scene, self.grid, self._tables, self._usable, self.search)
 
     def _links(self, labels: Sequence[int], positions: RealArray) -> tuple[RealArray, RealArray]:
         """Angles and delays [rad per subcarrier] of labelled positions, (N, K') each; the genie's where it knows."""

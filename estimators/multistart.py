@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
-GRAM_FLOOR = np.float32(1e-2)
-"""Relative Schur complement below which single precision no longer tells a candidate from the found targets: rounding
-is amplified by the condition of their Gram matrix."""
+GRAM_FLOOR = np.float32(1e-4)
+"""Relative Schur complement below which single precision no longer tells a candidate from the found targets."""
 
 HALF = 0.5
 """Peaks lower than this share of the highest one are not climbed. The grid meets every lobe within its half-power
@@ -162,9 +161,9 @@ class Trial:
         for m in signal.active:
             own = slice(*signal.overlap_start[m * n_nodes + m : m * n_nodes + m + 2])
             gram[:, own.start] = gram[:, own].sum(axis=1)
-        self._unit = float(np.abs(gram).max())
+        self._unit = float(np.abs(gram).max(initial=0.0)) or 1.0
         self._gram = (gram / self._unit).astype(np.float32)
-        self._scale = max(float(np.abs(signal.cross_r).max()), float(np.abs(signal.cross_i).max())) or 1.0
+        self._scale = max(float(np.abs(part).max(initial=0.0)) for part in (signal.cross_r, signal.cross_i)) or 1.0
         self._work: dict[int, Work] = {}
 
     def maximize(self, n_targets: int) -> Fit | None:
