@@ -124,7 +124,7 @@ def test_unguarded_script_is_told_what_to_do(tmp_path):
         sys.path.insert(0, {str(TESTS)!r})
         from campaigns import Noise
         from disac.experiments.runner import run_campaign
-        run_campaign(Noise(), {str(tmp_path / "run")!r}, seed=1, trials=2, workers=2)
+        run_campaign(Noise(), {str(tmp_path / "run")!r}, seed=1, trials=2, timeout_s=60.0)
         """)
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
