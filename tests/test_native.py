@@ -6,6 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+
 from disac.designs.convex import certify, solve_certified, strictly_feasible_point
 from disac.designs.fisher import FisherOperator
 from disac.designs.native import solve
@@ -68,9 +69,7 @@ def inner(first: Blocks, second: Blocks) -> float:
 
 
 def paired(first: Prices, second: Prices) -> float:
-    return float(
-        np.sum(first.weights * second.weights) + first.power @ second.power + np.sum(first.leaf * second.leaf)
-    )
+    return float(np.sum(first.weights * second.weights) + first.power @ second.power + np.sum(first.leaf * second.leaf))
 
 
 CASES = [
@@ -164,9 +163,7 @@ def test_elimination_solves_the_dense_newton_system(signal: Signal, n_nodes: int
     moved = slope.map(lambda m, w: w.primal(w.scale_dual(m)), scalings)
     diagonal = np.zeros_like(step.leaf)
     diagonal[:, : saddle.n_inequalities] = leaf_diagonal * step.leaf[:, : saddle.n_inequalities]
-    right = saddle.gradient(weights, moved) + Prices(
-        2 * fisher @ step.weights, power_diagonal * step.power, diagonal
-    )
+    right = saddle.gradient(weights, moved) + Prices(2 * fisher @ step.weights, power_diagonal * step.power, diagonal)
     found = system.solve(right)
     for name in ("weights", "power", "leaf"):
         expected = getattr(step, name)
@@ -223,8 +220,8 @@ def test_designs_are_ordered_by_their_freedom() -> None:
     assert values[0] < 0.99 * values[2]
 
 
-def test_one_antenna_pointed_at_one_user_is_water_filling() -> None:
-    """N = M_t = 1, AOA with M_r antennas: F depends on total power only, so any split that meets the SINR is optimal."""
+def test_nodes_with_one_antenna_and_known_delays_send_all_their_power() -> None:
+    """Then F depends on each node's total power only, so the value is the bound at full power, however it is spread."""
     s = scene(2, 1, 1, 4, n_tx=1, n_rx=4)
     free = solve(RelaxedProblem(s, "interleaved", None, "aoa"))
     uniform = np.zeros_like(free.covariances)
@@ -328,6 +325,18 @@ def test_starting_point_is_interior() -> None:
         assert all(np.linalg.eigvalsh(m).min() > 0 for m in saddle.slacks(point.prices))
         assert np.all(saddle.power(point.covariances()) < saddle.power_limit)
         assert point.leaf_slack.min() > 0
+
+
+@pytest.mark.parametrize(("signal", "n_users"), [("joint", 1), ("joint", 2), ("block-diagonal", 1), ("interleaved", 2)])
+def test_warm_start_saves_iterations_and_changes_nothing(signal: Signal, n_users: int) -> None:
+    s = scene(2, 1, n_users, 6)
+    before = solve(RelaxedProblem(s, signal, 10.0))
+    problem = RelaxedProblem(s.replace(bandwidth_hz=1.1 * s.bandwidth_hz), signal, 10.0)
+    cold, warm = solve(problem), solve(problem, warm_start=before)
+    assert warm.value == pytest.approx(cold.value, rel=2e-7)
+    assert warm.iterations <= cold.iterations - 2
+    other = RelaxedProblem(scene(2, 1, n_users, 7), signal, 10.0)
+    assert solve(other, warm_start=before).iterations == solve(other).iterations
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1.0, float("nan")])

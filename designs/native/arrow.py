@@ -1,12 +1,12 @@
 """The Newton system in the prices, assembled in scaled coordinates and solved by arrow elimination.
 
-Eliminating the primal steps leaves H = G^T (W x W) G + diag(2F, s_p / p, s_mu / mu), with G the slope of -S along the prices
-(Y, p, lambda). Leaves are coupled only through the head (Y, p): every leaf is eliminated alone, in one batch. Blocks that many
-leaves share would fill the leaf part; their scaled primal step is kept as a further head unknown instead.
+Eliminating the primal steps leaves H = G^T (W x W) G + diag(2F, s_p / p, s_mu / mu), with G the slope of -S along the
+prices (Y, p, lambda). Leaves are coupled only through the head (Y, p): every leaf is eliminated alone, in one batch.
+Blocks that many leaves share would fill the leaf part; their scaled primal step is kept as a further head unknown.
 
 In scaled coordinates a column of G is T^H (.) T. Q lives in the rho-dimensional span of ``field.basis``, so with the QR
-factorization T^H basis = U K the Y columns are K b K^H, of rho^2 real coordinates instead of d^2, and an antenna or a form
-V k V^H meets them only through U^H T^H e_a and U^H T^H V.
+factorization T^H basis = U K the Y columns are K b K^H, of rho^2 real coordinates instead of d^2, and an antenna or a
+form V k V^H meets them only through U^H T^H e_a and U^H T^H V.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ IndexArray = NDArray[np.intp]
 
 REGULARIZATIONS = (1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10)
 """Relative enlargements of a diagonal that are tried in turn; iterative refinement makes up for them."""
+NO_VECTORS = np.zeros((0, 0, 0, 0), dtype=complex)
 CHUNK_BLOCKS = 256
 """Largest number of blocks whose contributions are formed at a time."""
 
 
 def _regularized_cholesky(matrices: RealArray) -> RealArray:
-    """Lower Cholesky factors; diagonals are enlarged as little as it takes where rounding has made a matrix indefinite."""
+    """Lower Cholesky factors; diagonals are enlarged as little as it takes where rounding made a matrix indefinite."""
     diagonal = np.arange(matrices.shape[-1])
     largest = np.abs(matrices[..., diagonal, diagonal])
     for relative in (0.0, *REGULARIZATIONS):
         enlarged = matrices.copy()
         enlarged[..., diagonal, diagonal] += relative * largest
         try:
-            return np.linalg.cholesky(enlarged)
+            return np.asarray(np.linalg.cholesky(enlarged), dtype=np.float64)
         except np.linalg.LinAlgError:
             continue
     raise np.linalg.LinAlgError("the Newton matrix is indefinite beyond rounding")
@@ -76,7 +77,8 @@ class LeafBasis:
     """Coordinates of the free prices in which the leaf equations are well scaled.
 
     zeta_n = K^-H zeta'_n K^-1 with K K^H = sum_u W_nu over the scalings of the shares that zeta_n is compared with: in
-    these coordinates the W_nu sum to the identity, and a diagonal scaling, which Cholesky factors do not feel, does the rest.
+    these coordinates the W_nu sum to the identity, and a diagonal scaling, to which Cholesky factors are indifferent,
+    does the rest.
 
     Attributes
     ----------
@@ -92,7 +94,7 @@ class LeafBasis:
         """Basis for the scaling of the group of shares."""
         n_nodes, q = split.columns.shape
         stacked = adjoint(shares.basis).reshape(-1, n_nodes, split.n_shares * q, q)
-        return cls(np.linalg.inv(_triangular(stacked)), n_inequalities)
+        return cls(np.asarray(np.linalg.inv(_triangular(stacked)), dtype=np.complex128), n_inequalities)
 
     def rows(self, leaf: RealArray) -> RealArray:
         """Right sides (L, s) in these coordinates."""
@@ -155,23 +157,26 @@ class NewtonSystem:
         self._head[antennas, antennas] = power_diagonal
         inequality = np.arange(problem.n_inequalities)
         self._leaf[:, inequality, inequality] = leaf_diagonal
-        self._leaf_basis = None if problem.split is None else LeafBasis.from_scaling(problem.split, scalings[1], problem.n_inequalities)
-        vectors = [None if group.forms is None else group.forms.vectors for group in problem.groups]
+        self._leaf_basis = (
+            None
+            if problem.split is None
+            else LeafBasis.from_scaling(problem.split, scalings[1], problem.n_inequalities)
+        )
+        vectors = [NO_VECTORS if group.forms is None else group.forms.vectors for group in problem.groups]
         if problem.split is not None:
             assert self._leaf_basis is not None
             vectors = problem.split.rebased(vectors, self._leaf_basis.root)
-        for group, scaling, own in zip(problem.groups, scalings, vectors, strict=False):
-            self._add_group(group, scaling, own)
+        for group, scaling, group_vectors in zip(problem.groups, scalings, vectors, strict=False):
+            self._add_group(group, scaling, group_vectors)
         start = self._n_head
         for block, scaling in zip(problem.shared, scalings[len(problem.groups) :], strict=True):
             self._add_shared(block, scaling, slice(start, start + block.size**2))
             start += block.size**2
         self._factorize()
 
-    def _add_group(self, group: BlockGroup, scaling: NesterovTodd, vectors: ComplexArray | None) -> None:
+    def _add_group(self, group: BlockGroup, scaling: NesterovTodd, vectors: ComplexArray) -> None:
         basis = scaling.basis
         if group.forms is not None:
-            assert vectors is not None
             root = adjoint(basis) @ vectors
             if root.shape[-1] < root.shape[-2]:
                 root = _triangular(root)
@@ -185,9 +190,7 @@ class NewtonSystem:
                     rows = slice(first, min(first + chunk, sheets.stop))
                     self._add_sensing(group, basis[rows], vectors, rows, index)
 
-    def _add_sensing(
-        self, group: BlockGroup, t: ComplexArray, vectors: ComplexArray | None, rows: slice, index: int
-    ) -> None:
+    def _add_sensing(self, group: BlockGroup, t: ComplexArray, vectors: ComplexArray, rows: slice, index: int) -> None:
         """Contribution of the blocks on some sheets of one node set, with scaling T."""
         field, sets = self._problem.field, self._problem.field.node_sets
         y, p = self._y_index[index], self._n_y + sets.antennas[index]
@@ -207,7 +210,6 @@ class NewtonSystem:
         self._head[np.ix_(p, y)] -= crossed.T
         self._head[np.ix_(p, p)] += (metric.real**2 + metric.imag**2).sum(axis=(0, 1))
         if group.forms is not None:
-            assert vectors is not None
             seen = (reduced @ vectors[rows])[:, :, None]
             forms = seen @ group.forms.weights @ adjoint(seen)
             n_prices = forms.shape[2]

@@ -60,8 +60,8 @@ def hermitian(matrices: ComplexArray) -> ComplexArray:
 class NesterovTodd:
     """Scaling T of blocks R and S with T^-1 R T^-H = T^H S T = diag(spectrum), so that W = T T^H has W S W = R.
 
-    It is computed from any factors R = L_R L_R^H and S = L_S L_S^H by one singular value decomposition of L_S^H L_R, which
-    keeps digits that forming R S loses. The iterates are kept as such factors.
+    It is computed from any factors R = L_R L_R^H and S = L_S L_S^H by one singular value decomposition of L_S^H L_R,
+    which keeps digits that forming R S loses. The iterates are kept as such factors.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
 """Derivatives of Q by the entries of Y and their inner products in a scaled metric, by rank-one links.
 
-The derivative of Q(Y) = sum_c sum_n G(y_c)^H G(y_c) by an amplitude is f g^H + h.c. (by Re b) or -j f g^H + h.c. (by Im b)
-with f the transmit vector of its link and g = G_n(y_c)^H a_r what its receive node hears. f depends on (m, k) only and g on
-(n, k, c) only, once the phase of the delay to the receive node is counted with g. So for links i and j
+The derivative of Q(Y) = sum_c sum_n G(y_c)^H G(y_c) by an amplitude is f g^H + h.c. (by Re b) or -j f g^H + h.c. (by
+Im b) with f the transmit vector of its link and g = G_n(y_c)^H a_r of its receive node. f depends on (m, k) only and g
+on (n, k, c) only, once the phase of the delay to the receive node is counted with g. So for links i and j
 
     tr(f_i g_i^H f_j g_j^H) = (g_i^H f_j) (g_j^H f_i),      tr(f_i g_i^H g_j f_j^H) = (g_i^H g_j) (f_j^H f_i),
 
@@ -164,7 +164,7 @@ class Directions:
 
 @dataclass(frozen=True)
 class DenseDirections:
-    """Scaled derivatives on a set of blocks, all dense: used where Q is averaged over subcarriers and no link is rank one.
+    """Scaled derivatives on a set of blocks, all dense: for Q averaged over subcarriers, where no link is rank one.
 
     Attributes
     ----------
@@ -183,17 +183,19 @@ class DenseDirections:
     def gram(self) -> RealArray:
         """As in :class:`Directions`."""
         flat = self.coordinates.swapaxes(1, 2).reshape(-1, self.coordinates.shape[1])
-        return flat.T @ flat
+        gram: RealArray = flat.T @ flat
+        return gram
 
     def against(self, matrices: ComplexArray, *, sum_blocks: bool, n_members: int = 1) -> RealArray:
         """As in :class:`Directions`."""
-        products = svec(matrices) @ self.coordinates.swapaxes(1, 2)
-        if sum_blocks:
-            return products.sum(axis=0)
-        return products.reshape(-1, n_members, *products.shape[1:]).sum(axis=1)
+        products: RealArray = svec(matrices) @ self.coordinates.swapaxes(1, 2)
+        members = products[None] if sum_blocks else products.reshape(-1, n_members, *products.shape[1:])
+        sums: RealArray = np.sum(members, axis=1)
+        return sums[0] if sum_blocks else sums
 
     def against_squares(self, vectors: ComplexArray) -> RealArray:
         """As in :class:`Directions`."""
         own = square_svec(vectors.swapaxes(1, 2)).swapaxes(1, 2).reshape(-1, vectors.shape[-1])
         flat = self.coordinates.swapaxes(1, 2).reshape(len(own), -1)
-        return flat.T @ own
+        products: RealArray = flat.T @ own
+        return products

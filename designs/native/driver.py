@@ -45,13 +45,13 @@ def solve(
     ----------
     problem : scenario, signal model, SINR threshold and mode.
     tolerance : relative gap between the objective at a feasible point and the dual bound at which to stop.
-    warm_start : solution of a similar problem, for instance at the next threshold or bandwidth of a sweep; it is not used
-        when the numbers of nodes, targets, users, antennas or subcarriers differ.
+    warm_start : solution of a similar problem, for instance at the last threshold or bandwidth of a sweep; it is not
+        used when the numbers of nodes, targets, users, antennas or subcarriers differ, or when it is too far off.
 
     Returns
     -------
-    NativeSolution, whose ``status`` is ``solved``; ``infeasible``, when ``power_price`` and ``sinr_price`` prove that no
-    signals meet the SINR threshold; or ``stalled``, with the best point that was found.
+    NativeSolution, whose ``status`` is ``solved``; ``infeasible``, when ``power_price`` and ``sinr_price`` prove that
+    no signals meet the SINR threshold; or ``stalled``, with the best point that was found.
 
     Raises
     ------

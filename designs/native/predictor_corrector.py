@@ -230,7 +230,11 @@ def run(
         within = here.gap <= tolerance
         if here.gap > INNER_GAP:
             inner = point
-        if best is None or (within and best.gap <= tolerance and here.violation < best.violation) or here.gap < best.gap:
+        if (
+            best is None
+            or (within and best.gap <= tolerance and here.violation < best.violation)
+            or here.gap < best.gap
+        ):
             best, best_iteration = here, iteration
         polished += best.gap <= tolerance
         if best.gap <= tolerance and (best.violation <= FEASIBLE or polished > POLISHING):

@@ -1,4 +1,4 @@
-"""From a design problem to its saddle form, and from a saddle point back to covariances and prices in physical units."""
+"""From a design problem to its saddle form, and from a saddle point back to covariances and prices."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class BuiltProblem:
     saddle : its dimensionless saddle form.
     units : the units of the latter.
     subcarrier : (A,) subcarrier of each sheet.
-    split_basis : (L, N, M_t, q) orthonormal bases of the users' channels at each node; q = 0 unless data covariances are
-        split off a joint covariance.
+    split_basis : (L, N, M_t, q) orthonormal bases of the users' channels at each node; q = 0 unless data covariances
+        are split off a joint covariance.
     split_channels : (L, N, q, U) normalized channels in these bases.
     """
 
@@ -78,8 +78,8 @@ class BuiltProblem:
         main = blocks.groups[0]
         if self.relaxed.signal == "joint":
             total[:] = main[:, 0].reshape(total.shape)
-            own = np.arange(n_nodes)
-            diagonal = total[:, own, :, own].copy()
+            node_index = np.arange(n_nodes)
+            diagonal = total[:, node_index, :, node_index].copy()
             if n_users == 1:
                 data[:, 0] = diagonal
             elif n_users:
@@ -94,14 +94,15 @@ class BuiltProblem:
                     data[node][:, rows] = own.swapaxes(0, 1)
             for block, matrix in zip(self.saddle.shared, blocks.shared, strict=True):
                 total[block.leaf, block.node_set, :, block.node_set] += matrix
-        unit = self.units.covariance
-        return unit * total.reshape(s.n_subcarriers, n_nodes * m_t, -1), unit * data
+        total *= self.units.covariance
+        data *= self.units.covariance
+        return total.reshape(s.n_subcarriers, n_nodes * m_t, -1), data
 
     def _split(self, diagonal: ComplexArray, parts: ComplexArray) -> ComplexArray:
         """Data covariances (N, U, L, M_t, M_t) whose compression to the users' channels V are the ``parts`` C_u.
 
-        With R = F F^H and F^H V = Q K, the covariances F Q K^-H C_u K^-1 Q^H F^H are PSD, compress to C_u, and sum to at
-        most R when the C_u sum to V^H R V.
+        With R = F F^H and F^H V = Q K, the covariances F Q K^-H C_u K^-1 Q^H F^H are PSD, compress to C_u, and sum to
+        at most R when the C_u sum to V^H R V.
         """
         s = self.relaxed.scenario
         values, vectors = np.linalg.eigh(diagonal)
@@ -109,14 +110,15 @@ class BuiltProblem:
         orthonormal, triangular = np.linalg.qr(adjoint(factor) @ self.split_basis.swapaxes(0, 1))
         q = triangular.shape[-1]
         shares = parts.reshape(s.n_subcarriers, s.n_nodes, s.n_users, q, q).transpose(1, 2, 0, 3, 4)
-        root = adjoint(triangular)[:, None]
-        inner = hermitian(np.linalg.solve(root, adjoint(np.linalg.solve(root, shares))))
+        inverse = np.asarray(np.linalg.inv(triangular), dtype=np.complex128)[:, None]
         lift = (factor @ orthonormal)[:, None]
-        return lift @ inner @ adjoint(lift)
+        data: ComplexArray = lift @ (adjoint(inverse) @ shares @ inverse) @ adjoint(lift)
+        return hermitian(data)
 
     def fisher_weights(self, prices: Prices) -> RealArray:
         """Y (P, 2K) in physical units."""
-        return np.sqrt(self.units.objective) * self.units.parameters[:, None] * prices.weights
+        weights: RealArray = np.sqrt(self.units.objective) * self.units.parameters[:, None] * prices.weights
+        return weights
 
     def power_price(self, prices: Prices) -> RealArray:
         """p (N M_t,) [m^2 per unit of power]."""
@@ -157,11 +159,12 @@ def build(relaxed: RelaxedProblem) -> BuiltProblem:
     n_users = relaxed.n_constrained_users
     q = min(n_users, s.n_tx) if joint and n_users > 1 else 0
     basis = np.zeros((s.n_subcarriers, s.n_nodes, s.n_tx, 0), dtype=complex)
+    shared: tuple[SharedBlock, ...] = ()
     if q:
         basis = np.linalg.qr(channels)[0][..., :q]
-        groups, shared = _joint_split_groups(relaxed, channels, basis), ()
+        groups = _joint_split_groups(relaxed, channels, basis)
     elif joint:
-        groups, shared = _joint_groups(relaxed, channels), ()
+        groups = _joint_groups(relaxed, channels)
     else:
         groups, shared = _separate_groups(relaxed, channels, field, subcarrier)
     thresholds = np.zeros((s.n_subcarriers, n_users + s.n_nodes * q * q))
@@ -304,9 +307,9 @@ def _embedded(vectors: ComplexArray) -> ComplexArray:
 def _joint_split_groups(relaxed: RelaxedProblem, channels: ComplexArray, basis: ComplexArray) -> tuple[BlockGroup, ...]:
     """Joint covariances, and the users' shares of each node's block compressed to the span of the users' channels.
 
-    Only V^H R_c V matters, and PSD shares C_u with sum V^H R_nn V lift to shares of R_nn. So the multiplier Z of the split is
-    V zeta V^H with q = min(U, M_t) dimensional zeta: (Anderson and Duffin's shorted operator of any feasible Z is feasible.)
-    Counting zeta from (1 + Gamma) sum_u mu_u h h^H keeps it small and spares the differences of large multiples of mu.
+    Only V^H R_c V matters, and PSD shares C_u with sum V^H R_nn V lift to shares of R_nn. So the multiplier Z of the
+    split is V zeta V^H with zeta of size q = min(U, M_t) (Anderson and Duffin's shorted operator of any feasible Z is
+    feasible). Counting zeta from (1 + Gamma) sum_u mu_u h h^H spares the differences of large multiples of mu.
     """
     s = relaxed.scenario
     n, n_users, n_subcarriers = s.n_nodes, s.n_users, s.n_subcarriers

@@ -9,13 +9,13 @@ has the dual
     max    2 tr(E^T Y) - P sum_a p_a + sum_i b_i lambda_i
     s.t.   S_j = diag(w p)_j - Q_j(Y) - sum_i lambda_i A_ij >= 0   for every block j.
 
-The prices lambda belong to subcarriers (the leaves of the arrow); Y and p belong to all (its head). Every A_ij is a small
-Hermitian form V k_i V^H in a few vectors V, the users' channels. All quantities here are dimensionless.
+The prices lambda belong to subcarriers (the leaves of the arrow); Y and p belong to all (its head). Every A_ij is a
+small Hermitian form V k_i V^H in a few vectors V, the users' channels. All quantities here are dimensionless.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -188,15 +188,15 @@ class Split:
 
     Attributes
     ----------
-    columns : (N, q) columns of the first group's vectors that are V_n; in the second group the first q are the identity.
+    columns : (N, q) columns of the first group's vectors that are V_n; in the second group the identity comes first.
     n_shares : shares of each node; member n * n_shares + u of the second group is C_nu.
     """
 
     columns: IndexArray
     n_shares: int
 
-    def rebased(self, vectors: tuple[ComplexArray, ComplexArray], roots: ComplexArray) -> list[ComplexArray]:
-        """Vectors of both groups after V_n -> V_n G_n with G (L, N, q, q), which makes the prices G_n^-1 zeta_n G_n^-H."""
+    def rebased(self, vectors: Sequence[ComplexArray], roots: ComplexArray) -> list[ComplexArray]:
+        """Vectors of both groups with V_n G_n for V_n, G (L, N, q, q); zeta_n becomes G_n^-1 zeta_n G_n^-H."""
         q = self.columns.shape[1]
         whole, shares = (own.copy() for own in vectors)
         for node, columns in enumerate(self.columns):
@@ -254,7 +254,8 @@ class SharedBlock:
 
     def gradient(self, matrix: ComplexArray) -> RealArray:
         """<A_i, M>, (l, s)."""
-        return self.weights * np.einsum("ldi,ldi->li", self.vectors.conj(), matrix @ self.vectors).real
+        values: RealArray = np.einsum("ldi,ldi->li", self.vectors.conj(), matrix @ self.vectors).real
+        return self.weights * values
 
 
 @dataclass(frozen=True)
@@ -376,7 +377,7 @@ class SaddleProblem:
     def degree(self) -> int:
         """Degree of the barrier: sum of block sizes and number of inequalities."""
         blocks = sum(g.size * g.n_rows * g.n_members for g in self.groups) + sum(b.size for b in self.shared)
-        return blocks + self.n_antennas + self.thresholds.shape[0] * self.n_inequalities
+        return int(blocks + self.n_antennas + len(self.thresholds) * self.n_inequalities)
 
     def spread(self, sheets: ComplexArray) -> ComplexArray:
         """The mean over each node set, on each of its sheets, if F is averaged; else ``sheets``."""

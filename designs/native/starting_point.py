@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from disac.designs.native.bounds import missing_in_leaves, objective
 from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
+
+ComplexArray = NDArray[np.complex128]
+
+FARTHEST = 2.0
+"""Largest SINR shortfall, relative to the threshold, of a point that is worth starting from."""
 
 
 def starting_point(problem: SaddleProblem) -> Iterate:
@@ -43,26 +49,32 @@ def starting_point(problem: SaddleProblem) -> Iterate:
         prices = Prices(weights, prices.power, leaf)
     lift = max(0.0, -_smallest_eigenvalue(problem.slacks(prices))) + 0.1 * price
     prices = Prices(weights, prices.power + lift, leaf)
-    return Iterate(primal, problem.slacks(prices).map(np.linalg.cholesky), prices, power_slack, leaf_slack)
+    return Iterate(primal, problem.slacks(prices).map(_cholesky), prices, power_slack, leaf_slack)
 
 
 def warm_point(problem: SaddleProblem, inner: Iterate) -> Iterate | None:
-    """An inner iterate of a similar problem as a starting point of this one; None when their sizes differ.
+    """An inner iterate of a similar problem as a starting point of this one; None when it is no help.
 
-    Its residuals are those of a change of the data and shrink with the steps; only SINR slacks are moved to where the
-    covariances put them, if that is further inside.
+    Its residuals are those of a change of the data and shrink with the steps. It is no help when the sizes differ or
+    when its covariances are far from meeting the SINR constraints.
     """
-    own = starting_point(problem)
-    if _shapes(own) != _shapes(inner):
+    if _shapes(starting_point(problem)) != _shapes(inner):
         return None
     n_in = problem.n_inequalities
-    spare = problem.forms(inner.covariances())[:, :n_in] - problem.thresholds[:, :n_in]
+    thresholds = problem.thresholds[:, :n_in]
+    spare = problem.forms(inner.covariances())[:, :n_in] - thresholds
+    if np.any(spare < -FARTHEST * thresholds):
+        return None
     return replace(inner, leaf_slack=np.maximum(inner.leaf_slack, spare))
 
 
 def _shapes(point: Iterate) -> list[tuple[int, ...]]:
     arrays = (*point.primal, point.prices.weights, point.prices.power, point.prices.leaf, point.leaf_slack)
     return [array.shape for array in arrays]
+
+
+def _cholesky(matrices: ComplexArray) -> ComplexArray:
+    return np.asarray(np.linalg.cholesky(matrices), dtype=np.complex128)
 
 
 def _smallest_eigenvalue(matrices: Blocks) -> float:
