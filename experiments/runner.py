@@ -7,6 +7,7 @@ are dropped. So one worker, many workers and an interrupted and resumed run leav
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import time
@@ -456,6 +457,8 @@ def run_campaign(
     with ExitStack() as stack:
         store = RunWriter(store_path, resume=resume, identity=identity)
         stack.callback(store.close)
+        if store.on_network:
+            logging.getLogger("disac").warning(store.journal_note)
         stack.enter_context(pinned_threads())
         session = {
             "started": time.time(),

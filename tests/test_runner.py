@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from campaigns import Faulty, Noise, digest
 
-from disac.experiments.experiment import ExperimentError
+from disac.experiments.experiment import ExperimentError, experiment_class, experiment_names, register_experiment
 from disac.experiments.keys import TrialKey, point_key
 from disac.experiments.runner import CampaignInterrupted, Shard, run_campaign
 from disac.experiments.runs import compare, experiment_of, merge, replay, resume, show, status
@@ -371,6 +371,22 @@ def test_show_compare_and_read_run(tmp_path):
     # Paired trials share their noise: the difference of the means of dx is the bias, almost exactly.
     assert found.points[0].columns["dx"].standard_error < 1e-12
     assert found.points[0].columns["bits"].standard_error == 0
+
+
+def test_experiments_are_known_by_name():
+    register_experiment("noise-of-the-tests")(Noise)
+    assert "noise-of-the-tests" in experiment_names()
+    assert experiment_class("noise-of-the-tests") is Noise
+    with pytest.raises(ExperimentError, match="taken by campaigns.Noise"):
+        register_experiment("noise-of-the-tests")(Faulty)
+    with pytest.raises(ExperimentError, match="'unheard-of' is not known; known are"):
+        experiment_class("unheard-of")
+
+
+def test_experiment_without_a_json_configuration_is_refused(tmp_path):
+    with pytest.raises(ExperimentError, match="not JSON"):
+        run_campaign(Noise(bias=1j), tmp_path / "run", seed=1, trials=1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_stored_policy_is_the_one_of_the_run(tmp_path):

@@ -332,12 +332,13 @@ def in_read_only_folder(folder):
     return done.stdout.strip()
 
 
-def test_network_file_systems_get_a_rollback_journal_and_a_note(tmp_path, monkeypatch):
+def test_network_file_systems_get_a_rollback_journal_and_a_note(tmp_path, monkeypatch, caplog):
     with new_run(tmp_path / "local") as writer:
         assert writer.journal_mode == "wal"
         assert "network file system" not in writer.journal_note
     monkeypatch.setattr(store_module, "file_system_type", lambda path: "nfs4")
     run_campaign(Noise(), tmp_path / "remote", seed=1, trials=6)
+    assert "network file system (nfs4)" in caplog.text
     with RunWriter(tmp_path / "remote", resume=True) as writer:
         assert writer.journal_mode == "truncate"
         assert "network file system (nfs4)" in writer.journal_note
