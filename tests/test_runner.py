@@ -377,7 +377,7 @@ def test_experiments_are_known_by_name():
     register_experiment("noise-of-the-tests")(Noise)
     assert "noise-of-the-tests" in experiment_names()
     assert experiment_class("noise-of-the-tests") is Noise
-    with pytest.raises(ExperimentError, match="taken by campaigns.Noise"):
+    with pytest.raises(ExperimentError, match=r"taken by campaigns\.Noise"):
         register_experiment("noise-of-the-tests")(Faulty)
     with pytest.raises(ExperimentError, match="'unheard-of' is not known; known are"):
         experiment_class("unheard-of")
