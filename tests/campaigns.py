@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from disac.experiments.experiment import Column
 from disac.experiments.keys import Purpose
 
