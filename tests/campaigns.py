@@ -5,6 +5,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,7 +22,11 @@ class Noise:
     bias: float = 0.0
 
     name = "noise"
-    columns = {"dx": Column("m", "error in x"), "squared_error": Column("m^2"), "maybe": Column("1", required=False)}
+    columns: ClassVar = {
+        "dx": Column("m", "error in x"),
+        "squared_error": Column("m^2"),
+        "maybe": Column("1", required=False),
+    }
 
     def points(self):
         return [{"snr_db": snr, "design": "p2"} for snr in self.snr_db]
