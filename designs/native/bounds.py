@@ -11,6 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
 
 RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
 
 
 @dataclass(frozen=True)
@@ -49,35 +50,69 @@ def objective(problem: SaddleProblem, fisher: RealArray) -> tuple[float, RealArr
     return float(np.sum(problem.selection * weights)), weights
 
 
-def bracket(problem: SaddleProblem, point: Iterate) -> Bracket:
+@dataclass(frozen=True)
+class Evaluation:
+    """The maps of a problem at an iterate.
+
+    Attributes
+    ----------
+    point : the iterate.
+    covariances, fisher, power, forms : R, F(R), antenna powers and values of the leaf constraints.
+    combined : ``field.combine(Y)``.
+    slacks : S as the prices determine it.
+    """
+
+    point: Iterate
+    covariances: Blocks
+    fisher: RealArray
+    power: RealArray
+    forms: RealArray
+    combined: ComplexArray
+    slacks: Blocks
+
+    @classmethod
+    def at(cls, problem: SaddleProblem, point: Iterate) -> Evaluation:
+        """Evaluate a problem at an iterate."""
+        covariances = point.covariances()
+        combined = problem.field.combine(point.prices.weights)
+        lifted = problem.lift(problem.field.curvature(combined), point.prices)
+        return cls(
+            point,
+            covariances,
+            problem.fisher(covariances),
+            problem.power(covariances),
+            problem.forms(covariances),
+            combined,
+            lifted.map(np.negative),
+        )
+
+
+def bracket(problem: SaddleProblem, here: Evaluation) -> Bracket:
     """What an iterate proves about the optimal value."""
-    covariances = point.covariances()
-    value, _ = objective(problem, problem.fisher(covariances))
-    repaired = repair(problem, point.prices)
-    excess = np.maximum(problem.power(covariances) - problem.power_limit, 0)
+    value, _ = objective(problem, here.fisher)
+    repaired = repair(problem, here)
+    excess = np.maximum(here.power - problem.power_limit, 0)
     n_in = problem.n_inequalities
-    shortfall = problem.thresholds - problem.forms(covariances)
+    shortfall = problem.thresholds - here.forms
     scale = np.where(problem.thresholds > 0, problem.thresholds, 1.0)
     shortfall[:, :n_in] = np.maximum(shortfall[:, :n_in], 0)
     charge = excess @ repaired.power + np.sum(np.abs(shortfall) * np.abs(repaired.leaf))
     violation = max(float(excess.max()) / problem.power_limit, float(np.max(np.abs(shortfall) / scale, initial=0.0)))
-    return Bracket(covariances, repaired, value + float(charge), dual_objective(problem, repaired), violation)
+    return Bracket(here.covariances, repaired, value + float(charge), dual_objective(problem, repaired), violation)
 
 
-def repair(problem: SaddleProblem, prices: Prices) -> Prices:
-    """Dual feasible prices: S is recomputed, and what it lacks is added to the prices of its node's antennas.
+def repair(problem: SaddleProblem, here: Evaluation) -> Prices:
+    """Dual feasible prices: what S lacks to be positive semidefinite is added to the prices of its node's antennas.
 
     (s Y, s^2 p, s^2 lambda) is dual feasible with (Y, p, lambda); the s of the largest dual objective is taken.
     """
-    n_in = problem.n_inequalities
-    leaf = prices.leaf.copy()
-    leaf[:, :n_in] = np.maximum(leaf[:, :n_in], 0)
-    prices = Prices(prices.weights, np.maximum(prices.power, 0), leaf)
-    slacks = problem.slacks(prices)
+    prices, slacks = here.point.prices, here.slacks
     if problem.split is not None:
-        leaf = leaf + missing_in_leaves(problem, slacks)[:, None] * problem.interior
-        prices = Prices(prices.weights, prices.power, leaf)
-        slacks = problem.slacks(prices)
+        missing = missing_in_leaves(problem, slacks)
+        if np.any(missing > 0):
+            leaf = prices.leaf + missing[:, None] * problem.interior
+            prices = Prices(prices.weights, prices.power, leaf)
+            slacks = problem.slacks(prices)
     sets = problem.field.node_sets
     shift = np.zeros(len(sets))
     for group, matrices in zip(problem.groups, slacks.groups, strict=True):
@@ -89,7 +124,7 @@ def repair(problem: SaddleProblem, prices: Prices) -> Prices:
         shift[block.node_set] = max(shift[block.node_set], -smallest)
     power = prices.power.copy()
     power[sets.antennas] += shift[:, None]
-    prices = Prices(prices.weights, power, leaf)
+    prices = Prices(prices.weights, power, prices.leaf)
     gain, cost = float(np.sum(problem.selection * prices.weights)), -ray_value(problem, prices)
     scale = gain / cost if gain > 0 and cost > 0 else 1.0
     return Prices(scale * prices.weights, scale**2 * prices.power, scale**2 * prices.leaf)

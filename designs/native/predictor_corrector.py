@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.designs.native.arrow import NewtonSystem
-from disac.designs.native.bounds import Bracket, bracket, ray_value
+from disac.designs.native.bounds import Bracket, Evaluation, bracket, ray_value
 from disac.designs.native.cones import NesterovTodd, hermitian, positive_step_limit
 from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
 from disac.designs.native.starting_point import starting_point
@@ -26,12 +26,16 @@ SHORTEST_STEP = 1e-4
 """A step shorter than this counts as a stall."""
 FEASIBLE = 1e-11
 """Relative violation of the primal constraints up to which a point counts as feasible."""
+RAY_MARGIN = 1e-9
+"""What a dual ray must gain, relative to its price of power, to count as a proof of infeasibility."""
 INNER_GAP = 0.1
 """Gap at which an iterate is kept to start similar problems from."""
 POLISHING = 4
 """Iterations that may be spent on making a point feasible once its gap is within tolerance."""
 REFINEMENTS = 2
-"""Iterative refinements of every Newton step."""
+"""Largest number of iterative refinements of a Newton step."""
+ROUNDING, PREDICTION = 1e-13, 1e-3
+"""Residuals at which refinement ends: relative to the data, and for predictions relative to the right side."""
 PATIENCE = 6
 """Iterations without a better bracket, once there is one, after which the method has stalled."""
 
@@ -78,18 +82,17 @@ class Linearization:
     numpy.linalg.LinAlgError : the iterate is too close to the boundary for floating point.
     """
 
-    def __init__(self, problem: SaddleProblem, point: Iterate) -> None:
+    def __init__(self, problem: SaddleProblem, here: Evaluation) -> None:
+        point = here.point
         self.problem, self.point = problem, point
         n_in = problem.n_inequalities
         prices = point.prices
-        covariances = point.covariances()
-        self.fisher = problem.fisher(covariances)
-        self._combined = problem.field.combine(prices.weights)
-        lifted = problem.lift(problem.field.curvature(self._combined), prices)
-        self._dual_residual = point.dual_matrices().map(np.add, lifted)
-        self._weights_residual = self.fisher @ prices.weights - problem.selection
-        self._power_residual = point.power_slack + problem.power(covariances) - problem.power_limit
-        self._forms_residual = problem.thresholds - problem.forms(covariances)
+        self.fisher = here.fisher
+        self._combined = here.combined
+        self._dual_residual = point.dual_matrices().map(np.subtract, here.slacks)
+        self._weights_residual = here.fisher @ prices.weights - problem.selection
+        self._power_residual = point.power_slack + here.power - problem.power_limit
+        self._forms_residual = problem.thresholds - here.forms
         self._forms_residual[:, :n_in] += point.leaf_slack
         self._leaf_price = prices.leaf[:, :n_in]
         self._power_diagonal = point.power_slack / prices.power
@@ -143,7 +146,10 @@ class Linearization:
         primal = targets.map(lambda total, own: hermitian(total - own), dual)
         covariances = self._unscale_primal(primal)
         for _ in range(REFINEMENTS):
-            extra = self._system.solve(right - self._rows(prices, covariances))
+            missing = right - self._rows(prices, covariances)
+            if self._negligible(missing, right, exact=affine is not None or target > 0):
+                break
+            extra = self._system.solve(missing)
             slope = self._scale_dual(problem.slope(self._combined, extra)).map(hermitian)
             prices, dual, primal = prices + extra, dual.map(np.subtract, slope), primal.map(np.add, slope)
             covariances = covariances.map(np.add, self._unscale_primal(slope))
@@ -155,6 +161,21 @@ class Linearization:
             power - self._power_diagonal * prices.power,
             leaf - self._leaf_diagonal * prices.leaf[:, :n_in],
         )
+
+    def _negligible(self, missing: Prices, right: Prices, *, exact: bool) -> bool:
+        """Whether rows are solved to rounding, or, for a step that only predicts, well enough."""
+        problem = self.problem
+        scales = (1.0, problem.power_limit, float(np.max(problem.thresholds, initial=1.0)))
+        pairs = (
+            (missing.weights, right.weights),
+            (missing.power, right.power),
+            (missing.leaf, right.leaf),
+        )
+        for scale, (rest, whole) in zip(scales, pairs, strict=True):
+            allowed = ROUNDING * scale if exact else PREDICTION * float(np.max(np.abs(whole), initial=0.0))
+            if np.max(np.abs(rest), initial=0.0) > allowed:
+                return False
+        return True
 
     def _rows(self, step: Prices, covariances: Blocks) -> Prices:
         """Left sides of the linearized rows of Y, p and lambda."""
@@ -221,11 +242,12 @@ def run(
     status: Status = "stalled"
     iteration = polished = 0
     for iteration in range(max_iterations + 1):
-        here = bracket(problem, point)
+        evaluation = Evaluation.at(problem, point)
+        here = bracket(problem, evaluation)
         complementarity = point.complementarity(problem.n_inequalities) / problem.degree
         if monitor is not None:
             monitor(iteration, here, complementarity)
-        if ray_value(problem, here.prices) > 0:
+        if ray_value(problem, here.prices) > RAY_MARGIN * problem.power_limit * float(np.sum(here.prices.power)):
             return Outcome("infeasible", here, iteration, inner)
         within = here.gap <= tolerance
         if here.gap > INNER_GAP:
@@ -242,7 +264,7 @@ def run(
         if iteration - best_iteration >= PATIENCE and best.gap < 1e-2:
             break
         try:
-            system = Linearization(problem, point)
+            system = Linearization(problem, evaluation)
             if within:
                 step = system.step(complementarity)
             else:
