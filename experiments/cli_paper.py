@@ -24,6 +24,9 @@ FIGURES = {
 _quick = click.option("--quick", is_flag=True, help="Few draws, coarse grids, no slow general solves.")
 _seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed.")
 _draws = click.option("--draws", type=click.IntRange(2), help="Draws of channels and amplitudes per point.")
+_refined = click.option(
+    "--refined", type=click.IntRange(0), help="How many of the draws have P.1's precoders refined (slow)."
+)
 _workers = click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores.")
 
 
@@ -31,6 +34,7 @@ def _command(name: str, summary: str) -> click.Command:
     @click.command(name, help=f"{summary} The paper's {name}, with what it leaves unstated in unstated.txt.")
     @_quick
     @_draws
+    @_refined
     @_seed
     @_workers
     @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=f"Folder; default: runs/{name}-DATE.")
@@ -38,7 +42,13 @@ def _command(name: str, summary: str) -> click.Command:
         "--resume", "resumed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Go on with a run."
     )
     def command(
-        quick: bool, draws: int | None, seed: int, workers: int | None, out: Path | None, resumed: Path | None
+        quick: bool,
+        draws: int | None,
+        refined: int | None,
+        seed: int,
+        workers: int | None,
+        out: Path | None,
+        resumed: Path | None,
     ) -> None:
         from disac.experiments.paper_job import run_figure
         from disac.experiments.run_folder import new_folder, usable_cores
@@ -51,17 +61,19 @@ def _command(name: str, summary: str) -> click.Command:
                 seed=seed,
                 quick=quick,
                 draws=draws,
+                refined=refined,
                 workers=workers or usable_cores(),
-                rerun_line=_rerun_line(f"run {name}", quick, draws, seed),
+                rerun_line=_rerun_line(f"run {name}", quick, draws, refined, seed),
             )
         click.echo(f"{len(rows)} rows in {folder / 'summary.csv'}, picture {folder / (name + '.png')}")
 
     return command
 
 
-def _rerun_line(command: str, quick: bool, draws: int | None, seed: int) -> str:
-    options = [*(["--quick"] if quick else []), *([f"--draws {draws}"] if draws else []), f"--seed {seed}"]
-    return " ".join(["disac", command, *options])
+def _rerun_line(command: str, quick: bool, draws: int | None, refined: int | None, seed: int) -> str:
+    numbers = {"draws": draws, "refined": refined, "seed": seed}
+    options = [f"--{name} {value}" for name, value in numbers.items() if value is not None]
+    return " ".join(["disac", command, *(["--quick"] if quick else []), *options])
 
 
 COMMANDS = tuple(_command(name, summary) for name, summary in FIGURES.items())
@@ -70,6 +82,7 @@ COMMANDS = tuple(_command(name, summary) for name, summary in FIGURES.items())
 @click.command()
 @_quick
 @_draws
+@_refined
 @_seed
 @_workers
 @click.option(
@@ -80,7 +93,15 @@ COMMANDS = tuple(_command(name, summary) for name, summary in FIGURES.items())
     help="Folder; goes on with what it holds.",
 )
 @click.option("--only", metavar="NAMES", help="Figures to compute, separated by commas; default: all.")
-def reproduce(quick: bool, draws: int | None, seed: int, workers: int | None, out: Path, only: str | None) -> None:
+def reproduce(
+    quick: bool,
+    draws: int | None,
+    refined: int | None,
+    seed: int,
+    workers: int | None,
+    out: Path,
+    only: str | None,
+) -> None:
     """Compute every figure and table of the paper's Section V, and the table of its claims with a verdict on each."""
     from disac.experiments.paper_findings import write_findings
     from disac.experiments.paper_job import run_figure
@@ -99,9 +120,10 @@ def reproduce(quick: bool, draws: int | None, seed: int, workers: int | None, ou
                 seed=seed,
                 quick=quick,
                 draws=draws,
+                refined=refined,
                 workers=workers or usable_cores(),
-                rerun_line=_rerun_line(f"run {name}", quick, draws, seed),
+                rerun_line=_rerun_line(f"run {name}", quick, draws, refined, seed),
             )
         click.echo(f"{name}: {out / name / (name + '.png')} ({time.perf_counter() - started:.0f} s)")
-    path = write_findings(out, out / "findings.md", command=_rerun_line("reproduce", quick, draws, seed))
+    path = write_findings(out, out / "findings.md", command=_rerun_line("reproduce", quick, draws, refined, seed))
     click.echo(f"claims: {path}")

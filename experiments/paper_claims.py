@@ -330,7 +330,7 @@ def _converges(claim: str, figure: str, first: tuple[str, str], second: tuple[st
         if verdict == "refuted" and shrink.high < 1:
             verdict = "only under conditions"
         listed = ", ".join(f"{_quantity(spec.x, x)}: {ratio}" for x, ratio in zip(xs, ratios, strict=True))
-        effect = f"RCRB ratio {listed}; log of the ratio shrinks to {shrink} of its first value"
+        effect = f"RCRB ratio {listed}; its logarithm ends at {shrink} times where it began"
         return Finding(claim, verdict, effect, (figure,))
 
     return judge

@@ -22,7 +22,15 @@ DESIGNS_STORE, EDGES_STORE, SETTINGS = "run.sqlite", "edges.sqlite", "figure.jso
 
 
 def run_figure(
-    name: str, folder: Path, *, seed: int, quick: bool, draws: int | None, workers: int, rerun_line: str = ""
+    name: str,
+    folder: Path,
+    *,
+    seed: int,
+    quick: bool,
+    draws: int | None = None,
+    refined: int | None = None,
+    workers: int = 1,
+    rerun_line: str = "",
 ) -> list[Row]:
     """Compute a figure in ``folder``, or go on with what is there, and write ``summary.csv`` and the picture.
 
@@ -30,7 +38,7 @@ def run_figure(
 
     Parameters
     ----------
-    draws : draws per point; None takes the effort's own.
+    draws, refined : draws per point, and how many of them have the precoders of P.1 refined; None takes the effort's.
 
     Raises
     ------
@@ -41,7 +49,8 @@ def run_figure(
     spec = sweep(name)
     effort = spec.effort(quick=quick)
     n_draws = draws or effort.draws
-    _keep_settings(folder, {"figure": name, "seed": seed, "quick": quick})
+    n_refined = effort.refined if refined is None else refined
+    _keep_settings(folder, {"figure": name, "seed": seed, "quick": quick, "refined": n_refined})
 
     def campaign(experiment: Experiment, store: str, n_workers: int) -> list[PointDraws]:
         from disac.experiments.runner import run_campaign
@@ -68,13 +77,11 @@ def run_figure(
     experiment = DesignSweep(
         name,
         spec.cases(quick=quick, edges_db=smallest),
-        refined=min(effort.refined, n_draws),
+        refined=n_refined,
         timed=spec.kind == "times",
     )
-    points = campaign(experiment, DESIGNS_STORE, 1 if spec.kind == "times" else workers)
-    wanted = {tuple(sorted(case)) for case in experiment.cases}
-    points = [point for point in points if tuple(sorted(point.fields.items())) in wanted]
-    rows = summarize(points, edges)
+    campaign(experiment, DESIGNS_STORE, 1 if spec.kind == "times" else workers)
+    rows = summarize(*stored_points(folder, spec))
     write_csv(rows, folder / "summary.csv")
     (folder / "unstated.txt").write_text("".join(f"{topic}: {choice}\n" for topic, choice in spec.unstated), "utf-8")
     plot_sweep(spec, rows, folder / name)
@@ -82,9 +89,15 @@ def run_figure(
 
 
 def stored_points(folder: Path, spec: Sweep) -> tuple[list[PointDraws], list[PointDraws]]:
-    """Draws of a figure's designs, and of its edges where it has them, from its folder."""
+    """Draws of a figure's designs, and of its edges where it has them, from its folder.
+
+    More draws can lower the smallest edge and move the last points of a sweep; points left behind with fewer draws are
+    left out.
+    """
     edges = read_draws(folder / EDGES_STORE) if spec.edge_cases() else []
-    return read_draws(folder / DESIGNS_STORE), edges
+    points = read_draws(folder / DESIGNS_STORE)
+    most = max(point.n_draws for point in points)
+    return [point for point in points if point.n_draws == most], edges
 
 
 def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:

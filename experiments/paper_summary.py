@@ -57,6 +57,11 @@ class PointDraws:
         return every[trials]
 
     @property
+    def n_draws(self) -> int:
+        """Trials that were made."""
+        return len(self.columns["trial"]) + self.failed
+
+    @property
     def feasible_trials(self) -> set[int]:
         """Trials in which the design exists."""
         return set(self.columns["trial"][np.asarray(self.columns["feasible"], dtype=bool)].tolist())

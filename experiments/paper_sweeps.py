@@ -15,6 +15,9 @@ Case = tuple[tuple[str, PointValue], ...]
 Kind = Literal["modes", "designs", "times"]
 """What is plotted: one design's bounds in several modes, several designs' bounds, or run times."""
 
+NEAR_EDGE_DB = 3.0
+"""Where a sweep of the SINR threshold has one more point, below its last: the bounds rise steeply from there on."""
+
 EDGE_MARGIN_DB = 0.05
 """A sweep of the SINR threshold ends this far below the smallest certified edge of its draws: on the edge itself only
 data is sent, and the convex problem has no interior."""
@@ -75,7 +78,7 @@ class Sweep:
         Parameters
         ----------
         edges_db : for a sweep of the SINR threshold, the smallest edge of all draws by (interleaved, series value); the
-            grid is cut there, and its last point put there, less :data:`EDGE_MARGIN_DB`.
+            grid is cut there, and its last points put there, less :data:`EDGE_MARGIN_DB` and :data:`NEAR_EDGE_DB`.
         """
         name, values = self.series
         cases = []
@@ -87,7 +90,7 @@ class Sweep:
                 if edges_db is None:
                     raise ValueError("edges_db is needed for a sweep of the SINR threshold")
                 last = edges_db[is_interleaved(design), value] - EDGE_MARGIN_DB
-                grid = [*(x for x in grid if x < last), last]
+                grid = [*(x for x in grid if x < last), last - NEAR_EDGE_DB, last]
             cases += [
                 tuple(
                     {
@@ -132,7 +135,7 @@ _ONE_TARGET = ("position of a single target or user", "target at the origin, use
 _THRESHOLDS = ("grid of the SINR threshold", "0 to 35 dB, ended by the smallest certified edge of the draws")
 
 _FULL_THRESHOLDS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0)
-_QUICK_THRESHOLDS = (0.0, 10.0, 20.0, 30.0)
+_QUICK_THRESHOLDS = (0.0, 20.0, 30.0)
 
 _SWEEPS = (
     Sweep(
@@ -144,7 +147,7 @@ _SWEEPS = (
         fixed={"layout": "fig4", "n_targets": 2, "n_users": 2, "sinr_db": 30.0},
         designs=("p2",),
         full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=20),
-        quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=3),
+        quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=6),
         unstated=(
             ("range of bandwidths", "1 to 100 MHz"),
             ("what a single-method localizer knows", "the paper's genie; the nuisance bounds are drawn beside it"),
@@ -160,7 +163,7 @@ _SWEEPS = (
         fixed={"layout": "fig4", "n_targets": 2, "n_users": 2, "sinr_db": 30.0, "bandwidth_hz": 10e6},
         designs=("p2",),
         full=Effort(grid=(6, 8, 10, 12, 14, 16), draws=20),
-        quick=Effort(grid=(6, 8, 12), draws=3),
+        quick=Effort(grid=(6, 8, 12), draws=6),
         unstated=(
             ("range of antennas", "6 to 16; fewer cannot give both users 30 dB on every subcarrier in most draws"),
             ("constant total power", "P_T = 6 / M per antenna"),
@@ -176,7 +179,7 @@ _SWEEPS = (
         series=("n_users", (1, 2, 3)),
         fixed={"n_nodes": 2, "n_targets": 2},
         full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
-        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
+        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3, refined=1),
         unstated=(("numbers of users", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, *_COMMON),
     ),
     Sweep(
@@ -198,7 +201,7 @@ _SWEEPS = (
         series=("n_nodes", (2, 4)),
         fixed={"n_targets": 1, "n_users": 1},
         full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
-        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
+        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3, refined=1),
         unstated=(_THRESHOLDS, _TWO_NODES, _ONE_TARGET, *_COMMON),
     ),
     Sweep(
@@ -209,7 +212,7 @@ _SWEEPS = (
         series=("n_nodes", (2,)),
         fixed={"n_targets": 1, "n_users": 1, "sinr_db": 30.0},
         full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=12, refined=2),
-        quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=3),
+        quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=6, refined=1),
         unstated=(("range of bandwidths", "1 to 100 MHz"), _TWO_NODES, _ONE_TARGET, *_COMMON),
     ),
     Sweep(
@@ -220,7 +223,7 @@ _SWEEPS = (
         series=("n_nodes", (2,)),
         fixed={"n_targets": 1, "n_users": 1, "sinr_db": 30.0, "bandwidth_hz": 5e6},
         full=Effort(grid=(4, 6, 8, 10, 12, 14, 16), draws=12, refined=2),
-        quick=Effort(grid=(4, 6, 8, 12), draws=3),
+        quick=Effort(grid=(4, 6, 8, 12), draws=6, refined=1),
         unstated=(
             ("range of antennas", "4 to 16"),
             ("constant total power", "P_T = 6 / M per antenna"),
