@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import disac
-from disac.experiments import cli_design, cli_runs
+from disac.experiments import cli_design, cli_report, cli_runs
 from disac.experiments.cli_runs import told_errors
 from disac.experiments.cli_scenario import assignment, say, say_warnings, scenario_of
 
@@ -203,6 +203,7 @@ def run_link(
     disac run link --snr-db 20 --trials 2000     one point, narrow interval
     disac run link --set "targets=[[0, 0]]"      one target
     """
+    from disac.experiments.design_record import save_design_records
     from disac.experiments.link import LinkExperiment
     from disac.experiments.link_job import (
         LinkJob,
@@ -226,10 +227,9 @@ def run_link(
         say_warnings(scenario)
         with told_errors():
             if precoders is not None:
-                cases = loaded_cases(precoders, scenario, symbols, say)
-                infeasible: list[tuple[dict[str, Any], str]] = []
+                designed = loaded_cases(precoders, scenario, symbols, say)
             else:
-                cases, infeasible = design_cases(
+                designed = design_cases(
                     _swept(scenario, sweep),
                     designs=[name.strip() for name in designs.split(",")],
                     sinr_db=sinr_db or (threshold,),
@@ -240,16 +240,17 @@ def run_link(
                     say=say,
                 )
         experiment = LinkExperiment(
-            cases=tuple(cases),
+            cases=designed.cases,
             snr_db=() if resolve else snr_db,
             modulations=modulation,
             modes=modes,
             radar=radar,
             n_pilots=pilots,
         )
-        job = LinkJob(experiment, tuple(infeasible))
+        job = LinkJob(experiment, designed.infeasible)
         folder = new_folder("link", out)
         save_job(job, folder, seed=seed, trials=trials)
+        save_design_records(folder, designed.records)
         write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
     try:
         with told_errors():
@@ -348,7 +349,7 @@ def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], 
         raise click.ClickException(f"--sweep {sweep}: {error}") from None
 
 
-for command in (cli_design.design, *cli_runs.COMMANDS):
+for command in (cli_design.design, cli_report.report, *cli_runs.COMMANDS):
     cli.add_command(command)
 
 

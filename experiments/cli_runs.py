@@ -142,7 +142,7 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
         merged = join([store_of(run) for run in runs], out / STORE)
         if runs[0].is_dir():
             for path in runs[0].iterdir():
-                if path.name in ("config.toml", "rerun.txt", "provenance.json") or path.stem.startswith(
+                if path.name in ("config.toml", "designs.json", "rerun.txt", "provenance.json") or path.stem.startswith(
                     ("scenario-", "precoders-")
                 ):
                     shutil.copy(path, out / path.name)
@@ -188,6 +188,7 @@ def replay(run: Path, point: int, trial: int) -> None:
 def doctor(folder: Path) -> None:
     """Report versions, solvers, threads, Numba cache and the file system of the run folder."""
     import cvxpy
+
     from disac.experiments.provenance import provenance
     from disac.experiments.store import file_system_type, is_network_file_system
 

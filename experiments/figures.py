@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 FORMATS = ("png", "svg", "pdf")
-_DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
 _AXIS_LABELS = {
@@ -94,7 +93,7 @@ def plot_rmse(
             color = f"C{index % 7}"
             ax.plot(at, _column(group, "rcrb_realized_m"), "-", color=color)
             ax.plot(at, _column(group, "rcrb_expected_m"), ":", color=color)
-            _with_interval(ax, at, group, "rmse", "_m", color, _MARKERS[index % len(_MARKERS)], label)
+            _with_interval(ax, at, group, "rmse", "_m", color, _marker(index), label)
         ax.set_yscale("log")
         _label_abscissa(ax, rows, x)
         ax.set_ylabel("position error [m]")
@@ -103,7 +102,7 @@ def plot_rmse(
             Line2D([], [], color="k", ls="-", label="root CRB, realized signal"),
             Line2D([], [], color="k", ls=":", label="root CRB, expected"),
         ]
-        _legend(ax, proxies, len(groups) > 1, "best")
+        _legend_below(fig, ax, proxies, len(groups) > 1)
         return save(fig, stem)
 
 
@@ -128,7 +127,7 @@ def plot_ber(
             ax.plot(at, _column(group, "ber_theory_average_sinr"), ":", color=color)
             seen = [row for row in group if row.get("ber") is not None and row["ber"] > 0]
             none = [row for row in group if row.get("ber") == 0]
-            _with_interval(ax, _column(seen, x), seen, "ber", "", color, _MARKERS[index % len(_MARKERS)], label)
+            _with_interval(ax, _column(seen, x), seen, "ber", "", color, _marker(index), label)
             ax.plot(_column(none, x), _column(none, "ber_high"), ls="none", marker=r"$\downarrow$", color=color, ms=6)
         ax.set_yscale("log")
         _, top = ax.get_ylim()
@@ -142,7 +141,7 @@ def plot_ber(
             Line2D([], [], color="k", ls="-", label="theory, exact given the channel"),
             Line2D([], [], color="k", ls=":", label="theory at Eq. (7)'s SINR"),
         ]
-        _legend(ax, proxies, len(groups) > 1, "lower left")
+        _legend_below(fig, ax, proxies, len(groups) > 1)
         return save(fig, stem)
 
 
@@ -163,9 +162,17 @@ def _with_interval(
     ax.errorbar(at[known], value[known], yerr=error, ls="none", color=color, marker=marker, mfc="white", label=label)
 
 
-def _legend(ax: Axes, proxies: list[Any], named: bool, place: Literal["best", "lower left"]) -> None:
-    handles = ax.get_legend_handles_labels()[0] if named else []
-    ax.legend(handles=[*handles, *proxies], loc=place)
+def _marker(index: int) -> str:
+    """Marker of a series; with the seven colours it repeats after 49 series only."""
+    return _MARKERS[(index + index // len(_MARKERS)) % len(_MARKERS)]
+
+
+def _legend_below(fig: Figure, ax: Axes, proxies: list[Any], named: bool) -> None:
+    """One legend under the axes, where it covers no data; the figure grows with it."""
+    handles = [*(ax.get_legend_handles_labels()[0] if named else []), *proxies]
+    width, height = fig.get_size_inches()
+    fig.set_size_inches(width, height + 0.15 * -(-len(handles) // 2))
+    fig.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
 def plot_scene(scenario: Scenario, stem: Path) -> list[Path]:

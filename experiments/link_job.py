@@ -40,6 +40,15 @@ class LinkJob:
         return tuple(dict.fromkeys(name for point in every for name in point))
 
 
+@dataclass(frozen=True)
+class DesignedCases:
+    """Cases to transmit, the (point, reason) of those without a solution, and a record of each certificate."""
+
+    cases: tuple[LinkCase, ...]
+    infeasible: tuple[tuple[dict[str, Any], str], ...] = ()
+    records: tuple[dict[str, Any], ...] = ()
+
+
 def design_cases(
     scenarios: Sequence[tuple[dict[str, Any], Scenario]],
     *,
@@ -50,15 +59,17 @@ def design_cases(
     resolve: bool,
     solver: str | None,
     say: Callable[[str], None],
-) -> tuple[list[LinkCase], list[tuple[dict[str, Any], str]]]:
+) -> DesignedCases:
     """Solve every design at every threshold in every scenario (given with the fields that tell it from the others).
 
     The noise is the scenario's own or, with ``resolve``, that of every SNR of the link.
     """
     from disac.designs import DEFAULT_SOLVER, Infeasible, design
+    from disac.experiments.design_record import design_record
 
     cases: list[LinkCase] = []
     infeasible: list[tuple[dict[str, Any], str]] = []
+    records: list[dict[str, Any]] = []
     wanted = product(scenarios, designs, sinr_db, snr_db if resolve else (None,))
     for (swept, scenario), name, threshold, snr in wanted:
         fields = {"design": name, "sinr_db": float(threshold), **swept}
@@ -76,6 +87,7 @@ def design_cases(
             f"{label}: {result.status}, one-symbol RCRB {result.rcrb_m:.4g} m, "
             f"relative gap {result.gap:.1e}, {result.solve_seconds:.2f} s"
         )
+        records.append(design_record(result, fields))
         cases += [
             LinkCase(
                 fields=tuple(fields.items()),
@@ -85,12 +97,12 @@ def design_cases(
             )
             for t in n_symbols or (scenario.n_symbols,)
         ]
-    return cases, infeasible
+    return DesignedCases(tuple(cases), tuple(infeasible), tuple(records))
 
 
 def loaded_cases(
     path: Path, scenario: Scenario, n_symbols: Sequence[int] | None, say: Callable[[str], None]
-) -> list[LinkCase]:
+) -> DesignedCases:
     """Cases that transmit the precoders of a file that ``disac design`` or another program wrote.
 
     Raises
@@ -105,7 +117,7 @@ def loaded_cases(
     fields: dict[str, Any] = {"design": saved.name}
     if saved.sinr_db is not None:
         fields["sinr_db"] = saved.sinr_db
-    return [
+    cases = (
         LinkCase(
             fields=tuple(fields.items()),
             scenario=scenario.replace(n_symbols=t),
@@ -113,7 +125,8 @@ def loaded_cases(
             radar_precoders=saved.radar_precoders,
         )
         for t in n_symbols or (scenario.n_symbols,)
-    ]
+    )
+    return DesignedCases(tuple(cases))
 
 
 def save_job(job: LinkJob, folder: Path, *, seed: int, trials: int) -> None:

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from disac.experiments.projection import project, row_bytes
+
+COMPILING_S = 20.0
+"""Time after which all workers have compiled their kernels, so that speed can be projected [s]."""
+
 if TYPE_CHECKING:
     from disac.experiments.runner import Progress
 
@@ -30,6 +35,8 @@ class CampaignBar:
         self._trials = 0
         self._squared: list[float] = []
         self._bound: list[float] = []
+        self._first: tuple[int, float] | None = None
+        self._projected = False
 
     def __call__(self, progress: Progress) -> None:
         """Take in what has just been committed."""
@@ -40,6 +47,7 @@ class CampaignBar:
             self._squared.clear()
             self._bound.clear()
         self._trials = progress.trials
+        self._project(progress)
         for row in progress.rows:
             if isinstance(row, dict) and "sq_error_m2" in row:
                 self._squared.append(float(row["sq_error_m2"]))  # type: ignore[arg-type]
@@ -48,6 +56,25 @@ class CampaignBar:
             self._bar.total = progress.expected
             self._bar.n = progress.done
             self._bar.set_postfix_str(f"point {progress.point_index + 1}/{progress.n_points} {self._ratio()}")
+
+    def _project(self, progress: Progress) -> None:
+        """Say once how long the rest will take and how much disk; the first batches, which compile, do not count."""
+        if self._projected or progress.expected is None:
+            return
+        if self._first is None:
+            if progress.elapsed_s > COMPILING_S or progress.done >= progress.expected // 10:
+                self._first = (progress.done, progress.elapsed_s)
+            return
+        done, elapsed_s = progress.done - self._first[0], progress.elapsed_s - self._first[1]
+        sizes = [row_bytes(row) for row in progress.rows if isinstance(row, dict)]
+        if done > 0 and sizes and elapsed_s > 1.0:
+            rest = project(
+                progress.expected - progress.done,
+                seconds_per_trial=elapsed_s / done,
+                bytes_per_row=sum(sizes) / len(sizes),
+            )
+            self._bar.write(f"still to come: {rest}", file=sys.stderr)
+            self._projected = True
 
     def _ratio(self) -> str:
         if len(self._squared) < 2:

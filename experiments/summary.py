@@ -149,7 +149,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the table that the terminal shows: swept fields that vary, then results with intervals."""
-    varying = [name for name in fields if len({row[name] for row in rows}) > 1] or ["snr_db"]
+    varying = [name for name in fields if len({row.get(name) for row in rows}) > 1] or list(fields[-1:])
     header = [
         *varying,
         "RMSE [m] (95 %)",
@@ -162,7 +162,7 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
     ]
     cells = []
     for row in rows:
-        fields_text = [f"{row[name]:g}" if isinstance(row[name], float) else str(row[name]) for name in varying]
+        fields_text = [_field_text(row.get(name)) for name in varying]
         if row.get("rmse_m") is None:
             cells.append([*fields_text, row["status"], "", "", "", "", "", str(row["trials"])])
             continue
@@ -180,6 +180,10 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
             ]
         )
     return header, cells
+
+
+def _field_text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _ber_text(row: Row) -> str:

@@ -7,7 +7,7 @@ import pytest
 from disac.experiments.progress import CampaignBar
 
 
-def _progress(point_index, rows, trials):
+def _progress(point_index, rows, trials, elapsed_s=0.0):
     return SimpleNamespace(
         point={"snr_db": 10.0 * point_index},
         point_index=point_index,
@@ -16,6 +16,7 @@ def _progress(point_index, rows, trials):
         rows=tuple({"sq_error_m2": e, "crb_m2": c} for e, c in rows),
         done=trials,
         expected=20,
+        elapsed_s=float(elapsed_s),
     )
 
 
@@ -29,6 +30,16 @@ def test_one_plain_line_per_point_without_control_characters(capsys):
     assert lines[0].startswith("snr_db=0.0: 3 trials RMSE/RCRB 1.414 [")
     assert lines[1] == "snr_db=10.0: 1 trials"
     assert all(ord(c) >= 32 for line in lines for c in line)
+
+
+def test_the_rest_is_projected_once_without_the_compiling_start(capsys):
+    with CampaignBar() as bar:
+        bar(_progress(0, [(1.0, 1.0)], 1, elapsed_s=25))
+        bar(_progress(0, [(1.0, 1.0)], 3, elapsed_s=29))
+        bar(_progress(0, [(1.0, 1.0)], 5, elapsed_s=33))
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("still to come")]
+    assert len(told) == 1
+    assert "17 trials: about 34 s" in told[0]
 
 
 def test_the_interval_holds_the_ratio_and_shrinks(capsys):
