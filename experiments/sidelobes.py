@@ -278,7 +278,7 @@ def plot_range_profiles(
         ax.set_xlabel(f"path length off the echo of target {target} [m]")
         ax.set_ylabel("profile [dB]")
         ax.set_title(f"node {node}, matched filter, window {window}")
-        ax.legend(loc="upper right")
+        fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return save(fig, stem)
 
 
@@ -312,28 +312,34 @@ def plot_sidelobe_ratios(summary: Sequence[Row], stem: Path) -> list[Path]:
 def plot_ambiguity(scenario: Scenario, surface: AmbiguitySurface, stem: Path, *, n_marked: int = 3) -> list[Path]:
     """Expected likelihood surface in decibels with nodes, targets, users and the highest sidelobes."""
     with figure(figsize=(4.4, 3.6)) as fig:
+        from matplotlib import colormaps
+        from matplotlib.colors import ListedColormap
+
         ax = fig.add_subplot()
         level_db = 10 * np.log10(np.maximum(surface.level, 10 ** (FLOOR_DB / 10)))
+        lowest = max(-20.0, 5 * np.floor(float(level_db.min()) / 5))
+        light = ListedColormap(colormaps["Blues"](np.linspace(0, 0.75, 256)))
         image = ax.pcolormesh(
-            surface.x, surface.y, level_db, vmin=-20, vmax=0, cmap="Greys", shading="nearest", rasterized=True
+            surface.x, surface.y, level_db, vmin=lowest, vmax=0, cmap=light, shading="gouraud", rasterized=True
         )
         fig.colorbar(image, ax=ax, label="expected criterion [dB]")
         draw_scene(ax, scenario)
+        centre = scenario.area.mean(axis=1)
         for rank, peak in enumerate(surface.sidelobes[:n_marked]):
-            ax.plot(
-                *peak.position,
-                ls="none",
-                marker="o",
-                mfc="none",
-                color="#009E73",
-                ms=8,
-                label=None if rank else "sidelobe",
-            )
+            label = None if rank else "sidelobe, its level in dB"
+            ax.plot(*peak.position, ls="none", marker="o", mfc="none", color="#D55E00", ms=7, label=label)
+            left = peak.position[0] > centre[0]
             ax.annotate(
-                f"{peak.level_db:.1f}", peak.position, xytext=(6, 4), textcoords="offset points", color="#009E73"
+                f"{peak.level_db:.1f}",
+                peak.position,
+                xytext=(-6 if left else 6, 5),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                color="#D55E00",
             )
         ax.grid(False)
-        ax.set_title(f"target {surface.target}, {surface.mode}, others {surface.others}")
+        others = f", others {surface.others}" if scenario.n_targets > 1 else ""
+        ax.set_title(f"target {surface.target}, {surface.mode}{others}")
         fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return save(fig, stem)
 
