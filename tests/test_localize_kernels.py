@@ -53,8 +53,9 @@ def test_grid_gains_equal_the_twin(kind, n_found):
         trial._gram[0], trial._gram[1], targets.psi, given.inverse, given.beam[0], given.beam[1],
         np.float32(1e-4), gain,
     )  # fmt: skip
-    candidates = link_variables(scenario.nodes, scenario.orientations, localizer.grid.points[localizer._usable])
-    expected = twin.gains(*candidates, found=(theta, tau))
+    points = localizer.grid.points[localizer._usable]
+    candidates = twin.factors(*link_variables(scenario.nodes, scenario.orientations, points))
+    expected = twin.gains(candidates, twin.factors(theta, tau) if n_found else None)
     unit = trial._scale**2 / trial._unit
     np.testing.assert_allclose(unit * gain[localizer._usable], expected, rtol=1e-4)
     assert given.value == pytest.approx(twin.criterion(theta, tau) if n_found else 0.0, rel=1e-10)
