@@ -156,6 +156,17 @@ def run() -> None:
 @click.option("--mode", "modes", type=Names(MODES), default="hybrid", show_default=True, help="Localization modes.")
 @click.option("--pilots", type=click.IntRange(0), default=0, show_default=True, help="Pilot symbols for the users.")
 @click.option("--trials", type=click.IntRange(2), help="Trials per point.  [default: 200]")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Stop a point when the RMSE's 95 % half-width is below this share of it; --trials is then the cap.",
+)
+@click.option("--bit-errors", type=click.IntRange(1), help="Stop a point at this many bit errors; --trials caps.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop a point after this computing time (not repeatable).",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores.")
 @click.option(
@@ -187,6 +198,9 @@ def run_link(
     modes: tuple[str, ...],
     pilots: int,
     trials: int | None,
+    precision: float | None,
+    bit_errors: int | None,
+    seconds: float | None,
     seed: int,
     workers: int | None,
     executor: str | None,
@@ -212,18 +226,19 @@ def run_link(
         loaded_cases,
         run_job,
         save_job,
+        stopping_policy,
         summarize_job,
     )
     from disac.experiments.run_folder import new_folder, rerun_line, usable_cores, write_provenance
 
     if resumed is not None:
-        job, seed, trials = load_job(resumed)
+        job, seed, stopping = load_job(resumed)
         folder = resumed
     else:
         if precoders is not None and (resolve or sweep):
             raise click.UsageError("--precoders sends what the file holds and goes with neither --resolve nor --sweep")
         scenario, threshold = scenario_of(preset, file, settings)
-        trials = trials or (20 if quick else 200)
+        stopping = stopping_policy(trials or (20 if quick else 200), precision, bit_errors, seconds)
         say_warnings(scenario)
         with told_errors():
             if precoders is not None:
@@ -249,7 +264,7 @@ def run_link(
         )
         job = LinkJob(experiment, designed.infeasible)
         folder = new_folder("link", out)
-        save_job(job, folder, seed=seed, trials=trials)
+        save_job(job, folder, seed=seed, stopping=stopping)
         save_design_records(folder, designed.records)
         write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
     try:
@@ -258,7 +273,7 @@ def run_link(
                 job,
                 folder,
                 seed=seed,
-                trials=trials,
+                stopping=stopping,
                 workers=workers or usable_cores(),
                 executor=executor,
                 scheduler=scheduler,

@@ -302,6 +302,8 @@ class LinkTrial:
             errors = count_bit_errors(detect(y, gain, self.order), bits)
             for u in range(s.n_users):
                 record[f"bit_errors_{kind}_u{u}"] = int(errors[u])
+            if kind == "known":
+                record["bit_errors"] = int(errors.sum())
         theory = self.fixed_ber_theory if self.single_node_subcarriers else self.ber_theory(phases)
         record.update(theory)
         if "estimated" in gains:

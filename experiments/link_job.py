@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli_w
@@ -16,6 +16,9 @@ import tomli_w
 from disac.experiments.link import LinkCase, LinkExperiment, at_snr
 from disac.experiments.summary import Row, infeasible_row, summarize_point, write_csv
 from disac.simulator import Scenario
+
+if TYPE_CHECKING:
+    from disac.experiments.stopping import StoppingPolicy
 
 STORE = "run.sqlite"
 
@@ -129,12 +132,30 @@ def loaded_cases(
     return DesignedCases(tuple(cases))
 
 
-def save_job(job: LinkJob, folder: Path, *, seed: int, trials: int) -> None:
+def stopping_policy(
+    trials: int, precision: float | None = None, bit_errors: int | None = None, seconds: float | None = None
+) -> StoppingPolicy:
+    """Policy of the command line's options; ``trials`` is the number, or the cap where another policy is given."""
+    from disac.experiments.stopping import ErrorCount, FirstOf, FixedTrials, RelativeHalfWidth, TimeLimit, TrialCap
+
+    others: list[StoppingPolicy] = []
+    if precision is not None:
+        others.append(RelativeHalfWidth("sq_error_m2", precision))
+    if bit_errors is not None:
+        others.append(ErrorCount("bit_errors", bit_errors))
+    if seconds is not None:
+        others.append(TimeLimit(seconds))
+    return FirstOf((*others, TrialCap(trials))) if others else FixedTrials(trials)
+
+
+def save_job(job: LinkJob, folder: Path, *, seed: int, stopping: StoppingPolicy) -> None:
     """Write everything that a resumed run needs: settings as TOML, scenarios and precoders beside it."""
+    from disac.experiments.stopping import policy_to_dict
+
     e = job.experiment
     settings: dict[str, Any] = {
         "seed": seed,
-        "trials": trials,
+        "stopping": _without_none(policy_to_dict(stopping)),
         "snr_db": list(e.snr_db),
         "modulations": list(e.modulations),
         "modes": list(e.modes),
@@ -155,13 +176,22 @@ def save_job(job: LinkJob, folder: Path, *, seed: int, trials: int) -> None:
     (folder / "config.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
 
 
-def load_job(folder: Path) -> tuple[LinkJob, int, int]:
-    """The job, seed and number of trials that :func:`save_job` wrote.
+def _without_none(value: Any) -> Any:
+    """The value without entries that are None, which TOML cannot hold and which are the defaults."""
+    if isinstance(value, dict):
+        return {name: _without_none(item) for name, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+def load_job(folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
+    """The job, seed and stopping policy that :func:`save_job` wrote.
 
     Raises
     ------
     FileNotFoundError : the folder holds no run.
     """
+    from disac.experiments.stopping import policy_from_dict
+
     path = folder / "config.toml"
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: not a run folder, it has no config.toml")
@@ -186,7 +216,7 @@ def load_job(folder: Path) -> tuple[LinkJob, int, int]:
         ({name: value for name, value in item.items() if name != "reason"}, item["reason"])
         for item in settings["infeasible"]
     )
-    return LinkJob(experiment, infeasible), settings["seed"], settings["trials"]
+    return LinkJob(experiment, infeasible), settings["seed"], policy_from_dict(settings["stopping"])
 
 
 def run_job(
@@ -194,7 +224,7 @@ def run_job(
     folder: Path,
     *,
     seed: int,
-    trials: int,
+    stopping: StoppingPolicy,
     workers: int,
     executor: str | None = None,
     scheduler: str | None = None,
@@ -213,7 +243,6 @@ def run_job(
     from disac.experiments.executors import open_executor
     from disac.experiments.progress import CampaignBar
     from disac.experiments.runner import run_campaign
-    from disac.experiments.stopping import FixedTrials
 
     if job.experiment.cases:
         with ExitStack() as stack:
@@ -225,7 +254,7 @@ def run_job(
                 job.experiment,
                 folder / STORE,
                 seed=seed,
-                stopping=FixedTrials(trials),
+                stopping=stopping,
                 workers=workers,
                 executor=own,
                 shard=shard,

@@ -148,6 +148,19 @@ def test_a_saved_design_is_what_is_transmitted(finished, tmp_path):
     assert "has shape" in other.output
 
 
+def test_stopping_by_precision_is_stored_and_survives_a_resume(tmp_path):
+    options = ["--snr-db", "20", "--precision", "0.2", "--bit-errors", "100000", "--trials", "400"]
+    result = _invoke("run", "link", *SMALL, *options, "--workers", 1, "--out", tmp_path / "r")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "r" / "summary.csv").open(newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    assert 2 < int(row["trials"]) < 400
+    assert "asked 0.2" in row["stop_reason"]
+    before = _records(tmp_path / "r")
+    assert _invoke("run", "link", "--resume", tmp_path / "r", "--workers", 1).exit_code == 0
+    assert _records(tmp_path / "r") == before
+
+
 def test_shards_merge_into_the_single_run(finished, tmp_path):
     folder, _ = finished
     for part in ("1", "2"):
