@@ -81,10 +81,7 @@ def compare(name, scenario, orthogonal):
     start = next(start for start, tolerance in recorder.climbs if tolerance == EXPLORE)
     none, last = recorder.grids[0], recorder.grids[-1]
     stages = {
-        "first grid": (
-            lambda: trial._candidates(trial.condition(recorder.grids[0]), 6, 0.0),
-            lambda: twin_grid(twin, recorder.grids[0]),
-        ),
+        "first grid": (lambda: trial._candidates(trial.condition(none), 6, 0.0), lambda: twin_grid(twin, none)),
         "last grid": (lambda: trial._candidates(trial.condition(last), 6, 0.0), lambda: twin_grid(twin, last)),
         "climb": (lambda: trial.climb(start, 1e-6), lambda: twin_climb(twin, start)),
         "trial": (lambda: localizer.from_statistics(statistics), twin_trial),

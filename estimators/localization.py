@@ -81,7 +81,8 @@ class Localizer:
         are not, except that the genie modes take the known angles or delays from ``targets``.
     mode : "hybrid": angles and delays follow from the position. "tof-genie": the true angles are known and the delays
         locate; "aoa-genie": the reverse. "tof-nuisance": each node's angle to each target is a free nuisance parameter;
-        "aoa-nuisance": each node's one-way delay is.
+        "aoa-nuisance": each node's one-way delay is. Climbs in the nuisance modes start where a tied grid peaks, so that
+        arrays or clocks that are off by more than the width of a lobe can lead them astray.
     search : settings of the search.
 
     Raises

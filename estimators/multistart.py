@@ -176,7 +176,9 @@ class Trial:
             return None
         best = max(fits, key=lambda fit: fit.value)
         for _ in range(self._search.max_cycles if n_targets > 1 else 0):
-            again = [fit for k in range(n_targets) for fit in self._search_again(best, k)] + self._repair(best)
+            again = self._repair(best)
+            if again:
+                again += [fit for k in range(n_targets) for fit in self._search_again(best, k)]
             top = max(again, key=lambda fit: fit.value, default=best)
             if top.value <= best.value + SAME * self.noise_variance(best):
                 break
@@ -256,7 +258,8 @@ class Trial:
         """Fits reached by adding a target and dropping each one in turn, if what is left of the data is no mere noise.
 
         Targets closer than a main lobe can be caught together in a wrong local maximum, out of which no single one of
-        them leads. What they leave unexplained then looks like a further target.
+        them leads. What they leave unexplained then looks like a further target. If nothing does, no target belongs
+        elsewhere either: moving one of them to q explains no more than keeping it and adding another at q.
         """
         n_links = len(self._scene.nodes) * len(self.signal.active)
         noise_gain = (n_links + 6 * np.sqrt(n_links) + 20) * self.noise_variance(fit)

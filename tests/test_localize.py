@@ -177,6 +177,30 @@ def test_sign_conventions_are_caught():
         assert estimate.criterion < 0.9 * right.criterion, name
 
 
+def test_nuisance_angles_absorb_wrong_orientations(noisy):
+    """Arrays that point a few degrees off bias the hybrid estimate and do not move the one that frees the angles."""
+    scenario, X, Y = noisy
+    turned = scenario.replace(orientations=scenario.orientations + np.deg2rad([4.0, -5.0, 3.0, 5.0]))
+    right, wrong = (localize(s, X, Y, mode="tof-nuisance") for s in (scenario, turned))
+    np.testing.assert_allclose(wrong.positions, right.positions, atol=1e-7)
+    assert worst(localize(turned, X, Y), scenario.targets) > 0.1
+
+
+def test_nuisance_delays_absorb_hardware_delays():
+    """Unknown delays in each node's transmit and receive chain do not move the estimate that frees the delays."""
+    scenario = Scenario.preset("fig4", targets=TWO_TARGETS)
+    X = waveform(scenario, np.random.default_rng(15))
+    late = np.array([3e-9, 0.0, 7e-9, 5e-9])
+    spectrum = np.exp(-2j * np.pi * np.outer(late, np.arange(16)) * scenario.bandwidth_hz / 16)[:, None, :, None]
+    Y = spectrum * synthesize(scenario, spectrum * X)
+    estimate = localize(scenario, X, Y, mode="aoa-nuisance")
+    assert worst(estimate, scenario.targets) < 1e-9
+    delays = scenario.target_geometry.delay_s + late[:, None]
+    order = [int(np.argmin(np.linalg.norm(estimate.positions - q, axis=1))) for q in scenario.targets]
+    np.testing.assert_allclose(estimate.delays_s[:, order], delays, atol=1e-16)
+    assert worst(localize(scenario, X, Y), scenario.targets) > 0.1
+
+
 def test_one_node_cannot_tell_front_from_back_but_several_can():
     nodes = np.array([[-40.0, -20.0], [35.0, -30.0], [0.0, 45.0]])
     target = np.array([[6.0, 11.0]])
