@@ -11,6 +11,7 @@ form V k V^H meets them only through U^H T^H e_a and U^H T^H V.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.linalg import cho_solve
 
 from disac.designs.native.cones import NesterovTodd, adjoint, smat, svec
 from disac.designs.native.directions import DenseDirections, Directions, square_svec
-from disac.designs.native.saddle import BlockGroup, Prices, SaddleProblem, SharedBlock, Split
+from disac.designs.native.saddle import BlockGroup, NodeSets, Prices, SaddleProblem, SharedBlock, Split
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -66,10 +67,29 @@ def _y_index(problem: SaddleProblem) -> IndexArray:
     return (rows[:, :, None] + column).reshape(len(sets), -1)
 
 
+def _chunks(sets: NodeSets, most: int) -> Iterator[slice]:
+    """Runs of at most ``most`` sheets, at least one: all sheets of some equally large node sets, or part of one set."""
+    index = 0
+    while index < len(sets):
+        count = int(sets.counts[index])
+        together = 1
+        while (
+            index + together < len(sets)
+            and sets.counts[index + together] == count
+            and (together + 1) * count <= max(most, 1)
+        ):
+            together += 1
+        start, stop = int(sets.edges[index]), int(sets.edges[index + together])
+        step = stop - start if together > 1 else max(most, 1)
+        for first in range(start, stop, step):
+            yield slice(first, min(first + step, stop))
+        index += together
+
+
 def _mean_directions(problem: SaddleProblem, combined: ComplexArray) -> ComplexArray:
     """(m, n_y, rho, rho) derivatives of Q by the entries of Y, averaged over the sheets of each node set."""
-    sets = problem.field.node_sets
-    return np.stack([Directions.at(problem, combined, sets.sheets(i)).mean() for i in range(len(sets))])
+    chunks = _chunks(problem.field.node_sets, len(combined))
+    return np.concatenate([Directions.at(problem, combined, rows).mean() for rows in chunks])
 
 
 @dataclass(frozen=True)
@@ -183,17 +203,13 @@ class NewtonSystem:
             forms = svec(root[:, :, None] @ group.forms.weights @ adjoint(root)[:, :, None])
             np.add.at(self._leaf, group.forms.leaf, (forms @ forms.swapaxes(-1, -2)).sum(axis=1))
         if group.senses and group.n_members:
-            for index in range(len(self._problem.field.node_sets)):
-                sheets = self._problem.field.node_sets.sheets(index)
-                chunk = max(1, CHUNK_BLOCKS // group.n_members)
-                for first in range(sheets.start, sheets.stop, chunk):
-                    rows = slice(first, min(first + chunk, sheets.stop))
-                    self._add_sensing(group, basis[rows], vectors, rows, index)
+            for rows in _chunks(self._problem.field.node_sets, CHUNK_BLOCKS // group.n_members):
+                self._add_sensing(group, basis[rows], vectors, rows)
 
-    def _add_sensing(self, group: BlockGroup, t: ComplexArray, vectors: ComplexArray, rows: slice, index: int) -> None:
-        """Contribution of the blocks on some sheets of one node set, with scaling T."""
+    def _add_sensing(self, group: BlockGroup, t: ComplexArray, vectors: ComplexArray, rows: slice) -> None:
+        """Contribution of the blocks, with scaling T, on one chunk of sheets."""
         field, sets = self._problem.field, self._problem.field.node_sets
-        y, p = self._y_index[index], self._n_y + sets.antennas[index]
+        first, last = sets.of_sheet[[rows.start, rows.stop - 1]]
         orthonormal, root = np.linalg.qr(adjoint(t) @ field.basis[rows])
         reduced = adjoint(orthonormal) @ adjoint(t)
         rho, n_p = reduced.shape[-2:]
@@ -201,27 +217,33 @@ class NewtonSystem:
         directions: Directions | DenseDirections
         if self._problem.averaged:
             assert self._means is not None
-            directions = DenseDirections.scaled(self._means[index], root)
+            directions = DenseDirections.scaled(self._means[first : last + 1], root)
         else:
             directions = Directions.at(self._problem, self._combined, rows).scaled(root)
+        gram = directions.gram()
         crossed = directions.against_squares(reduced.reshape(-1, rho, n_p))
-        self._head[np.ix_(y, y)] += directions.gram()
-        self._head[np.ix_(y, p)] -= crossed
-        self._head[np.ix_(p, y)] -= crossed.T
-        self._head[np.ix_(p, p)] += (metric.real**2 + metric.imag**2).sum(axis=(0, 1))
+        squares = (metric.real**2 + metric.imag**2).sum(axis=1).reshape(len(gram), -1, n_p, n_p).sum(axis=1)
+        n_prices = self._leaf.shape[1]
+        border = np.zeros((len(t), n_prices, gram.shape[1] + n_p))
         if group.forms is not None:
             seen = (reduced @ vectors[rows])[:, :, None]
             forms = seen @ group.forms.weights @ adjoint(seen)
-            n_prices = forms.shape[2]
-            at_y = directions.against(
-                forms.reshape(-1, n_prices, rho, rho), sum_blocks=False, n_members=group.n_members
-            )
             at_antennas = (metric @ vectors[rows])[:, :, None]
-            at_p = -((at_antennas @ group.forms.weights) * at_antennas.conj()).sum(axis=-1).real.sum(axis=1)
-            # a leaf occurs at most once among the sheets of one node set
-            leaf = group.forms.leaf[rows][:, None, None]
-            border = np.concatenate([at_y, at_p], axis=-1)
-            self._border[leaf, np.arange(n_prices)[:, None], np.r_[y, p]] += border
+            at_p = ((at_antennas @ group.forms.weights) * at_antennas.conj()).sum(axis=-1).real.sum(axis=1)
+            at_y = directions.against(forms.reshape(-1, n_prices, rho, rho), len(t))
+            border = np.concatenate([at_y, -at_p], axis=-1)
+        border = border.reshape(len(gram), len(t) // len(gram), *border.shape[1:])
+        for i, index in enumerate(range(first, last + 1)):
+            y, p = self._y_index[index], self._n_y + sets.antennas[index]
+            self._head[y[:, None], y] += gram[i]
+            self._head[y[:, None], p] -= crossed[i]
+            self._head[p[:, None], y] -= crossed[i].T
+            self._head[p[:, None], p] += squares[i]
+            if group.forms is not None:
+                # a leaf occurs at most once among the sheets of one node set
+                start = rows.start + i * border.shape[1]
+                leaf = group.forms.leaf[start : start + border.shape[1], None, None]
+                self._border[leaf, np.arange(n_prices)[:, None], np.r_[y, p]] += border[i]
 
     def _add_shared(self, block: SharedBlock, scaling: NesterovTodd, own: slice) -> None:
         field, sets = self._problem.field, self._problem.field.node_sets
