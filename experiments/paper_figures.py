@@ -68,8 +68,8 @@ def plot_sweep(sweep: Sweep, rows: Sequence[Row], stem: Path) -> list[Path]:
                 _draw_times(panels[0], sweep, design_rows)
         for ax in panels:
             ax.set_xlabel(X_LABELS[sweep.x])
-            _ticks(ax, sweep)
-        fig.legend(handles=_handles(panels[-1], sweep), loc="outside upper center", ncols=2 if n_panels == 1 else 4)
+            _ticks(ax, sweep, design_rows)
+        fig.legend(handles=_handles(panels[-1], sweep), loc="outside upper center", ncols=n_panels + 1)
         return save(fig, stem)
 
 
@@ -174,7 +174,7 @@ def _handles(ax: Axes, sweep: Sweep) -> list[Any]:
     return handles
 
 
-def _ticks(ax: Axes, sweep: Sweep) -> None:
+def _ticks(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
     """Plain numbers on logarithmic axes."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -182,7 +182,9 @@ def _ticks(ax: Axes, sweep: Sweep) -> None:
     if sweep.x in ("bandwidth_hz", "n_subcarriers"):
         ax.set_xscale("log")
     if sweep.x != "sinr_db":
-        ax.set_xticks([1, 2, 5, 10, 20, 50, 100] if sweep.x == "bandwidth_hz" else list(sweep.full.grid))
+        ax.set_xticks(
+            [1, 2, 5, 10, 20, 50, 100] if sweep.x == "bandwidth_hz" else sorted({row[sweep.x] for row in rows})
+        )
         ax.xaxis.set_major_formatter(plain)
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yscale("log")

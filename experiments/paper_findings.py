@@ -1,12 +1,16 @@
-"""``findings.md``: the table of the paper's claims, written from runs."""
+"""``findings.md``, the table of the paper's claims, and ``gallery.md``, its figures: both written from runs."""
 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from disac.experiments.paper_claims import findings
+from disac.experiments.paper_agreement import Agreement, read_agreement
+from disac.experiments.paper_claims import Finding, findings
 from disac.experiments.paper_evidence import Evidence, every, load_evidence
+from disac.experiments.paper_sweeps import sweep, sweep_names
 
 
 def write_findings(folder: Path, path: Path, *, command: str) -> Path:
@@ -16,15 +20,72 @@ def write_findings(folder: Path, path: Path, *, command: str) -> Path:
     ----------
     command : what computed the figures.
     """
-    evidence = load_evidence(folder)
-    path.write_text(findings_text(evidence, command=command), "utf-8")
+    agreement = read_agreement(folder)
+    path.write_text(findings_text(load_evidence(folder), command=command, agreement=agreement), "utf-8")
     return path
 
 
-def findings_text(evidence: Evidence, *, command: str) -> str:
+def write_gallery(folder: Path, path: Path, *, pictures: Path) -> Path:
+    """Write a page with every figure of ``folder``, its command, the choices behind it and the verdicts it decides.
+
+    Parameters
+    ----------
+    pictures : folder that holds NAME.png and NAME.csv, or NAME/NAME.png and NAME/summary.csv.
+    """
+    judged = findings(load_evidence(folder))
+    lines = ["# The paper's figures, computed again", ""]
+    for name in sweep_names():
+        for picture, table in (
+            (pictures / f"{name}.png", pictures / f"{name}.csv"),
+            (pictures / name / f"{name}.png", pictures / name / "summary.csv"),
+        ):
+            if picture.is_file():
+                lines += _figure_lines(name, _link(picture, path), _link(table, path), judged)
+    path.write_text("\n".join(lines), "utf-8")
+    return path
+
+
+def _link(target: Path, page: Path) -> str:
+    return Path(os.path.relpath(target, page.parent)).as_posix()
+
+
+def _figure_lines(name: str, picture: str, table: str, judged: list[Finding]) -> list[str]:
+    spec = sweep(name)
+    verdicts = [finding for finding in judged if name in finding.figures]
+    return [
+        f"## {name}: {spec.title}",
+        "",
+        f"![{spec.title}]({picture})",
+        "",
+        f"`disac run {name}` ([data]({table})). Bands are 95 % intervals over draws."
+        if spec.kind != "times"
+        else f"`disac run {name}` ([data]({table})). Medians, bars from the lower to the upper quartile.",
+        "",
+        "What it decides, alone or with others ([findings](findings.md)):",
+        "",
+        *(f"- {finding.claim}: **{finding.verdict}**" for finding in verdicts),
+        "",
+        "What the paper leaves unstated, and what was chosen:",
+        "",
+        *(f"- {topic}: {choice}" for topic, choice in spec.unstated),
+        "",
+    ]
+
+
+def _agreement_lines(agreement: Sequence[Agreement]) -> list[str]:
+    if not agreement:
+        return []
+    overlap = sum(item.overlap for item in agreement)
+    widest = max(item.difference for item in agreement)
+    return [
+        f"Native solver and Clarabel: {overlap} of {len(agreement)} pairs of certified intervals overlap, their values",
+        f"differ by at most {widest:.1e} (solvers.csv).",
+    ]
+
+
+def findings_text(evidence: Evidence, *, command: str, agreement: Sequence[Agreement] = ()) -> str:
     """The Markdown of :func:`write_findings`."""
-    judged = findings(evidence)
-    draws = ", ".join(f"{name} {figure.trials.size}" for name, figure in sorted(evidence.items()))
+    draws = ", ".join(f"{name} {evidence[name].trials.size}" for name in sweep_names() if name in evidence)
     gaps = [every(figure, "gap") for figure in evidence.values()]
     worst = max((float(gap.max()) for gap in gaps if gap.size), default=math.nan)
     lines = [
@@ -33,16 +94,17 @@ def findings_text(evidence: Evidence, *, command: str) -> str:
         f"Written by `{command}` from its runs; each figure alone is `disac run FIGURE` with the same options.",
         "Bounds are one-symbol CRBs of the relaxed problems, certified: the largest relative gap between value and",
         f"verified lower bound in these runs is {worst:.1e}. Draws of channels and amplitudes per figure: {draws}.",
+        *_agreement_lines(agreement),
         "",
-        "Comparisons are paired by draw; a ratio is the geometric mean over draws of a ratio of RCRBs, its interval",
+        "Comparisons are paired by draw; a ratio is the geometric mean over draws of a ratio of RCRBs, its interval by",
         "Student's t on the logarithm. A claim is confirmed or refuted only where the whole interval, or every draw,",
-        "is on one side.",
+        "is on one side; where draws or points disagree it holds only under conditions.",
         "What the waveform says of these claims (RMSE, BER) is not judged here.",
         "",
         "| claim | verdict | effect, 95 % interval | command |",
         "|---|---|---|---|",
     ]
-    for finding in judged:
+    for finding in findings(evidence):
         commands = ", ".join(f"`disac run {name}`" for name in finding.figures)
         lines.append(f"| {finding.claim} | {finding.verdict} | {finding.effect} | {commands} |")
     return "\n".join([*lines, ""])

@@ -1,0 +1,108 @@
+"""Points of the paper's figures solved by two solvers: their certified intervals must overlap."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import cast
+
+from disac.experiments.keys import Point, TrialKey
+from disac.experiments.paper import solve_trial
+from disac.experiments.paper_job import stored_points
+from disac.experiments.paper_sweeps import Sweep, sweep
+
+TABLE = "solvers.csv"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One convex problem solved twice; the optimum lies between bound and value of each [m^2]."""
+
+    figure: str
+    design: str
+    series: int
+    x: float
+    native_bound: float
+    native_value: float
+    other_bound: float
+    other_value: float
+
+    @property
+    def overlap(self) -> bool:
+        """Whether both intervals can hold the same optimum."""
+        return self.native_bound <= self.other_value and self.other_bound <= self.native_value
+
+    @property
+    def difference(self) -> float:
+        """Relative difference of the two values."""
+        return abs(self.native_value / self.other_value - 1)
+
+
+def check_solvers(
+    folder: Path,
+    names: tuple[str, ...],
+    *,
+    seed: int,
+    other: str = "clarabel",
+    most_p1_nodes: int = 2,
+    say: Callable[[str], object] = lambda text: None,
+) -> list[Agreement]:
+    """Solve three points of every design of the figures in ``folder`` by two solvers, for the first draw.
+
+    Parameters
+    ----------
+    other : the general solver.
+    most_p1_nodes : P.1 with more nodes is left out, since general solvers take minutes there.
+    """
+    found = []
+    for name in names:
+        spec = sweep(name)
+        for point in _three_points(folder / name, spec):
+            if spec.kind == "times" or (point["design"] == "p1" and int(point["n_nodes"]) > most_p1_nodes):
+                continue
+            key = TrialKey(seed, 0, 0)
+            own = solve_trial({**point, "solver": "native"}, key, refined=False)
+            second = solve_trial({**point, "solver": other}, key, refined=False)
+            if not own["feasible"]:
+                continue
+            ends = [cast(float, record[end]) for record in (own, second) for end in ("lower_bound_m2", "relaxed_m2")]
+            item = Agreement(name, str(point["design"]), int(point[spec.series[0]]), float(point[spec.x]), *ends)
+            found.append(item)
+            say(f"{name} {item.design} {item.series} {item.x:g}: {item.difference:.1e}, overlap {item.overlap}")
+    write_agreement(found, folder)
+    return found
+
+
+def _three_points(folder: Path, spec: Sweep) -> Iterator[Point]:
+    """First, middle and last abscissa of every design, each in another series where there are several."""
+    points = [point.fields for point in stored_points(folder, spec)[0]]
+    values = spec.series[1]
+    for design in spec.designs:
+        for place in range(3):
+            value = values[min(place, len(values) - 1)]
+            own = [point for point in points if point["design"] == design and point[spec.series[0]] == value]
+            own.sort(key=lambda point: float(point[spec.x]))
+            if own:
+                yield own[(0, len(own) // 2, len(own) - 1)[place]]
+
+
+def write_agreement(found: list[Agreement], folder: Path) -> None:
+    """Write ``solvers.csv``."""
+    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Agreement)])
+        writer.writeheader()
+        writer.writerows(asdict(item) for item in found)
+
+
+def read_agreement(folder: Path) -> list[Agreement]:
+    """What ``solvers.csv`` in a folder holds; nothing where there is none."""
+    path = folder / TABLE
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Agreement(row["figure"], row["design"], int(row["series"]), *(float(v) for v in list(row.values())[3:]))
+            for row in csv.DictReader(file)
+        ]
