@@ -249,7 +249,8 @@ def _kept_to_cones(problem: RelaxedProblem, covariances: ComplexArray, comm: Com
     if problem.signal == "joint":
         lowest = np.minimum(np.linalg.eigvalsh(covariances)[:, 0], np.linalg.eigvalsh(radar)[..., 0].min(axis=0))
         lift = np.maximum(-lowest, 0.0)
-        return covariances + lift[:, None, None] * np.eye(covariances.shape[-1])
+        lifted: ComplexArray = covariances + lift[:, None, None] * np.eye(covariances.shape[-1])
+        return lifted
     radar = radar * problem.serves[..., None, None]
     if problem.signal in ("beamforming", "beamforming-averaged"):
         for node in range(s.n_nodes):

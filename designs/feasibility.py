@@ -10,8 +10,8 @@ in on t*:
 
 - from below, uplink-downlink duality: for power prices p with P_T sum p = 1, t* >= (sigma_c^2 / L) sum mu for every
   mu with diag(p_n) + sum_i mu_il h_nil h_nil^H >= (1 + 1/Gamma) mu_ul h_nul h_nul^H for all n, u, l. The largest such
-  mu is the fixed point of mu_ul <- min_n Gamma / (h_nul^H (diag(p_n) + sum_{i != u} mu_il h_nil h_nil^H)^-1 h_nul);
-  started at 0 the iteration increases and every iterate is feasible.
+  mu is the fixed point of mu_ul <- min_n Gamma / (h_nul^H (diag(p_n) + sum_{i != u} mu_il h_nil h_nil^H)^-1 h_nul).
+  What rounding leaves infeasible is repaired by raising p.
 - from above, a linear program over the powers of the precoder directions found so far; its prices give the next p,
   and the fixed point at p the next directions.
 """
@@ -34,8 +34,11 @@ Serves = NDArray[np.bool_]
 EDGE_TOLERANCE_DB = 1e-4
 """Width of the interval in which the largest feasible threshold is certified to lie [dB]."""
 _POWER_TOLERANCE = 1e-6
-_MAX_ROUNDS = 200
+_PRICE_FLOOR = 1e-6
+_IDLE_ROUNDS = 6
+_MAX_TRIALS = 200
 _HOPELESS = 1e9
+_MAX_UPLINK_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -86,24 +89,30 @@ def least_power(
     """
     program = _Program(scenario, serves, sinr)
     price = np.ones((scenario.n_nodes, scenario.n_tx)) if power_price is None else power_price
-    best_proof, best = None, (np.inf, np.zeros(scenario.channels.shape, dtype=complex))
-    lower = 0.0
-    for _ in range(_MAX_ROUNDS):
-        price = np.maximum(price / np.mean(price), 1e-7)
+    best_price, best_proof = price, program.proof(price, np.zeros((scenario.n_users, scenario.n_subcarriers)))
+    upper, best_precoders = np.inf, np.zeros(scenario.channels.shape, dtype=complex)
+    idle = 0
+    while idle < _IDLE_ROUNDS:
+        price = np.maximum(price / np.mean(price), _PRICE_FLOOR)
         uplink = program.uplink_powers(price)
         proof = program.proof(price, uplink)
-        if best_proof is None or proof.power_needed > lower:
-            best_proof, lower = proof, proof.power_needed
+        idle += 1
+        if proof.power_needed > best_proof.power_needed * (1 + _POWER_TOLERANCE / 10):
+            best_proof, best_price, idle = proof, price, 0
+        lower = best_proof.power_needed
         if lower > _HOPELESS:
             break
         program.add_directions(price, uplink)
-        upper, precoders, price = program.share_powers()
-        if upper < best[0]:
-            best = (upper, precoders)
-        if best[0] - lower <= _POWER_TOLERANCE * lower or (decide and (lower > 1 or best[0] < 1)):
+        found, precoders, price = program.share_powers(lower)
+        if found < upper * (1 - _POWER_TOLERANCE / 10):
+            idle = 0
+        if found < upper:
+            upper, best_precoders = found, precoders
+        if upper - lower <= _POWER_TOLERANCE * lower or (decide and (lower > 1 or upper < 1)):
             break
-    assert best_proof is not None
-    return LeastPower(lower, best[0], best[1], best_proof)
+        if idle:
+            price = (price / np.mean(price) + best_price / np.mean(best_price)) / 2
+    return LeastPower(best_proof.power_needed, upper, best_precoders, best_proof)
 
 
 def largest_feasible_sinr(scenario: Scenario, serves: Serves) -> FeasibleEdge:
@@ -119,24 +128,24 @@ def largest_feasible_sinr(scenario: Scenario, serves: Serves) -> FeasibleEdge:
     feasible: tuple[float, LeastPower] | None = None
     ruled_out: tuple[float, LeastPower] | None = None
     trial, price = _single_user_limit(scenario, serves) * (1 + width), None
-    for step in range(_MAX_ROUNDS):
+    undecided = False
+    for step in range(_MAX_TRIALS):
         power = least_power(scenario, serves, trial, power_price=price)
         price = power.proof.power_price
         if power.lower > 1:
             ruled_out = (trial, power)
         elif power.upper <= 1:
             feasible = (trial, power)
-        elif feasible is None:
-            trial *= 1 - width / 3
-            continue
         else:
-            trial *= 1 + width / 3
+            undecided = True
+            end = trial / power.upper * (1 - width / 3)
+            trial = end if feasible is None or end > feasible[0] else trial / power.lower * (1 + width / 3)
             continue
         if feasible is None:
             trial /= max(min(power.upper, 1e3), 1 + width / 3) * (1 + width / 3)
         elif ruled_out is None:
             trial = trial / power.lower * (1 + width / 3)
-        elif ruled_out[0] <= feasible[0] * (1 + width):
+        elif undecided or ruled_out[0] <= feasible[0] * (1 + width):
             break
         else:
             trial = _inside(feasible, ruled_out, width if power is feasible[1] else -width, bisect=step % 4 == 3)
@@ -184,27 +193,38 @@ class _Program:
         return matrices
 
     def uplink_powers(self, price: RealArray) -> RealArray:
-        """Fixed point mu (U, L), from below."""
+        """Fixed point mu (U, L) of the dual uplink, just below it.
+
+        f_u = min_n Gamma (1 / g_uu - mu_u) with g = H^H (diag(p_n) + sum_u mu_u h_u h_u^H)^-1 H is concave with slopes
+        Gamma |g_uv|^2 / g_uu^2. Newton steps that raise every mu are taken on each subcarrier; elsewhere mu <- f(mu).
+        """
         s = self.scenario
-        uplink = np.zeros((s.n_users, s.n_subcarriers))
+        n_users = s.n_users
+        uplink = np.zeros((s.n_subcarriers, n_users))
         limit = _HOPELESS * 2 * s.tx_power * price.sum() / s.noise_comm_per_subcarrier
-        for _ in range(2000):
-            matrices = self._uplink_covariances(price, uplink)
-            gains = np.real(
-                np.einsum(
-                    "sum,sum->su",
-                    self.local.conj(),
-                    np.linalg.solve(matrices, self.local.swapaxes(1, 2)).swapaxes(1, 2),
-                )
-            )
-            current = uplink.T[self.subcarriers]
-            updates = self.sinr * (1 / gains - current)
-            best = np.full((s.n_subcarriers, s.n_users), np.inf)
-            np.minimum.at(best, self.subcarriers, updates)
-            previous, uplink = uplink, np.maximum(best.T, uplink)
-            if np.all(uplink - previous <= 1e-11 * uplink) or uplink.sum() > limit:
+        off_diagonal = 1 - np.eye(n_users)
+        before = np.inf
+        for _ in range(_MAX_UPLINK_STEPS):
+            matrices = self._uplink_covariances(price, uplink.T)
+            gains = self.local.conj() @ np.linalg.solve(matrices, self.local.swapaxes(1, 2))
+            own = np.real(np.einsum("suu->su", gains))
+            updates = self.sinr * (1 / own - uplink[self.subcarriers])
+            slopes = self.sinr * np.abs(gains) ** 2 / own[..., None] ** 2 * off_diagonal
+            target = np.full(uplink.shape, np.inf)
+            np.minimum.at(target, self.subcarriers, updates)
+            jacobian = np.zeros((s.n_subcarriers, n_users, n_users))
+            pair, user = np.nonzero(updates == target[self.subcarriers])
+            jacobian[self.subcarriers[pair], user] = slopes[pair, user]
+            residual = target - uplink
+            newton = np.linalg.solve(np.eye(n_users) - jacobian, residual[..., None])[..., 0]
+            rising = np.all(np.linalg.eigvals(jacobian).real < 1, axis=1, keepdims=True)
+            step = np.where(rising, newton, residual)
+            uplink = np.maximum(uplink + step, 0.0)
+            moved = np.max(np.abs(step) / np.maximum(uplink, np.finfo(float).tiny))
+            if moved <= 1e-12 or (moved <= 1e-8 and moved >= before / 2) or uplink.sum() > limit:
                 break
-        return uplink
+            before = moved
+        return uplink.T * (1 - 1e-11)
 
     def proof(self, price: RealArray, uplink: RealArray) -> InfeasibilityProof:
         """The lower bound, after shifting the prices by whatever rounding has cost."""
@@ -223,8 +243,11 @@ class _Program:
         directions = np.linalg.solve(matrices, self.local.swapaxes(1, 2)).swapaxes(1, 2)
         self.directions.append(directions / np.linalg.norm(directions, axis=-1, keepdims=True))
 
-    def share_powers(self) -> tuple[float, ComplexArray, RealArray]:
-        """Least power over nonnegative combinations of the directions: power, rank-one precoders, power prices."""
+    def share_powers(self, level: float) -> tuple[float, ComplexArray, RealArray]:
+        """Least power over nonnegative combinations of the directions: power, rank-one precoders, power prices.
+
+        ``level`` is about the answer; in units of it the program's numbers are near 1.
+        """
         from scipy.optimize import linprog
         from scipy.sparse import coo_array, hstack, vstack
 
@@ -232,7 +255,7 @@ class _Program:
         n_users, n_tx, n_subcarriers, n_pairs = s.n_users, s.n_tx, s.n_subcarriers, len(self.nodes)
         stacked = np.stack(self.directions)
         gains = np.abs(np.einsum("sim,rsum->rsiu", self.local.conj(), stacked)) ** 2
-        gains *= s.tx_power / s.noise_comm
+        gains *= level * s.tx_power / s.noise_comm
         own = np.arange(n_users)
         gains[:, :, own, own] *= -1 / self.sinr
         shape = (len(stacked), n_pairs, n_users)
@@ -250,16 +273,16 @@ class _Program:
         power_rows = coo_array(
             (loads.ravel(), (antenna_rows.ravel(), load_columns.ravel())), shape=(n_antennas, column.size)
         )
-        level = coo_array(np.concatenate([np.zeros(size[0]), -np.ones(n_antennas)])[:, None])
+        ceiling = coo_array(np.concatenate([np.zeros(size[0]), -np.ones(n_antennas)])[:, None])
         result = linprog(
             np.append(np.zeros(column.size), 1.0),
-            A_ub=hstack([vstack([sinr_rows, power_rows]), level]).tocsc(),
+            A_ub=hstack([vstack([sinr_rows, power_rows]), ceiling]).tocsc(),
             b_ub=np.concatenate([-np.ones(size[0]), np.zeros(n_antennas)]),
             method="highs",
         )
         if result.status != 0:
             return np.inf, np.zeros(s.channels.shape, dtype=complex), np.ones((s.n_nodes, n_tx))
-        weights = np.maximum(result.x[:-1], 0).reshape(shape) * s.tx_power / n_subcarriers
+        weights = np.maximum(result.x[:-1], 0).reshape(shape) * level * s.tx_power / n_subcarriers
         amplitudes = np.einsum("sum,rsum->rsu", self.local.conj(), stacked)
         combined = np.einsum("rsu,rsum->sum", weights * amplitudes.conj(), stacked)
         signal = np.einsum("rsu,rsu->su", weights, np.abs(amplitudes) ** 2)
