@@ -80,6 +80,9 @@ class DesignSweep:
         "iterations": _optional("1", "iterations of the solver"),
         "solve_seconds": _optional("s", "time in the solver"),
         "compile_seconds": _optional("s", "time to build the solver's input"),
+        "processor_share": _optional(
+            "1", "processor time over wall time of solver and certificate; below 1 on a busy machine"
+        ),
         "total_seconds": _optional("s", "time of solver, certificate and direct extraction"),
         "variables": _optional("1", "real scalars in the covariances of the native solver's problem"),
     }
@@ -182,11 +185,12 @@ def solve_trial(point: Point, key: TrialKey, *, refined: bool) -> Record:
     scenario = PaperScenario.at(point).draw(key)
     problem = _problem(point, scenario)
     record: Record = {name: _NAN for name in DesignSweep.columns}
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     try:
         certified = solve_certified(design, problem, solver)
     except Infeasible as error:
         return {**record, "feasible": False, "edge_db": error.largest_feasible_sinr_db}
+    share = (time.process_time() - busy) / (time.perf_counter() - started)
     direct = _direct(problem, solver, certified)
     seconds = time.perf_counter() - started
     solution = certified.solution
@@ -198,6 +202,7 @@ def solve_trial(point: Point, key: TrialKey, *, refined: bool) -> Record:
         "iterations": solution.iterations,
         "solve_seconds": solution.solve_seconds,
         "compile_seconds": solution.compile_seconds,
+        "processor_share": share,
         "total_seconds": seconds,
     }
     sent = _refined(problem, solver, certified) if refined or design in ("p2", "p3") else None

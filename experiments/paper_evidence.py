@@ -105,7 +105,7 @@ class FigureDraws:
             for x in self.shared_values(spec.x, (a, b)):
                 at = {spec.x: x}
                 rows.append(self.log_rcrb(columns[0], **a, **at) - self.log_rcrb(columns[1], **b, **at))
-        return np.array(rows).reshape(len(rows), -1)
+        return np.array(rows).reshape(len(rows), self.trials.size)
 
 
 Evidence = dict[str, FigureDraws]

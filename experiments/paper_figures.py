@@ -118,14 +118,16 @@ def _draw_designs(panels: Sequence[Axes], sweep: Sweep, rows: Sequence[Row]) -> 
 
 
 def _draw_design(ax: Axes, sweep: Sweep, design: str, look: Look, rows: Sequence[Row]) -> None:
+    """Bound as a line; markers above it by what the extraction loses in the draws that were extracted, often fewer."""
     x = _abscissa(sweep, rows)
     _line(ax, x, rows, "rcrb_bound", look.color, "-")
-    ax.plot(x, _millimetres(rows, "rcrb_sent_m"), ls="none", marker=look.marker, color=look.color, mfc="white")
+    bound = _millimetres(rows, "rcrb_bound_m")
+    ax.plot(x, bound * _column(rows, "sent_over_bound"), ls="none", marker=look.marker, color=look.color, mfc="white")
     if design == "p1":
-        ax.plot(x, _millimetres(rows, "rcrb_direct_m"), marker="+", ls="none", color=look.color)
+        ax.plot(x, bound * _column(rows, "direct_over_bound"), marker="+", ls="none", color=look.color)
         ax.plot(x, _millimetres(rows, "rcrb_phases_m"), "--", color=look.color, lw=0.8)
     if sweep.x == "sinr_db":
-        ax.plot(x[-1:], _millimetres(rows, "rcrb_bound_m")[-1:], marker="|", ms=10, mew=1.2, color=look.color)
+        ax.plot(x[-1:], bound[-1:], marker="|", ms=10, mew=1.2, color=look.color)
 
 
 def _draw_times(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
@@ -135,8 +137,8 @@ def _draw_times(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
             own.sort(key=lambda row: float(row[sweep.x]))
             if not own:
                 continue
-            median = _column(own, "build_and_solve_seconds_median")
-            ends = [_column(own, f"build_and_solve_seconds_{q}") for q in ("q1", "q3")]
+            median = _column(own, "processor_seconds_median")
+            ends = [_column(own, f"processor_seconds_{q}") for q in ("q1", "q3")]
             ax.errorbar(
                 _abscissa(sweep, own),
                 median,
@@ -151,7 +153,7 @@ def _draw_times(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
         for design, seconds in PAPER_SECONDS.items():
             look = DESIGN_LOOKS[design]
             ax.plot((2, 3, 4), seconds, ls="none", marker="x", color=look.color, label=f"{_short(look)}, paper")
-    ax.set_ylabel("time [s], median and quartiles")
+    ax.set_ylabel("processor time [s], median and quartiles")
 
 
 def _short(look: Look) -> str:

@@ -31,6 +31,9 @@ ROOTS = {
 }
 """CRB traces of the records and the names of their roots in the summary."""
 
+LOSSES = {"value_m2": "sent_over_bound", "direct_m2": "direct_over_bound"}
+"""What extractions lose: the ratio of RCRBs, sent over bound, of the same draws."""
+
 TIMES = ("solve_seconds", "compile_seconds", "total_seconds")
 
 
@@ -135,9 +138,20 @@ def summarize(points: Sequence[PointDraws], edges: Sequence[PointDraws] = ()) ->
                     f"{name}_high_m": interval.high,
                     f"{name}_draws": values.size,
                 }
+        for column, name in LOSSES.items():
+            row |= _loss(point, column, name, shared)
         row |= _quality(point, shared)
         rows.append(row)
     return [*rows, *(_edge_row(edge) for edge in edges)]
+
+
+def _loss(point: PointDraws, column: str, name: str, shared: NDArray[np.intp]) -> Row:
+    values, bounds = point.values(column, shared), point.values("lower_bound_m2", shared)
+    known = np.isfinite(values)
+    if not known.any():
+        return {}
+    ratio, interval = root_ratio(values[known], bounds[known])
+    return {name: ratio, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _quality(point: PointDraws, shared: NDArray[np.intp]) -> Row:
@@ -148,9 +162,9 @@ def _quality(point: PointDraws, shared: NDArray[np.intp]) -> Row:
     }
     for name in TIMES:
         row |= _quartiles(name, point.values(name, shared))
-    row |= _quartiles(
-        "build_and_solve_seconds", point.values("solve_seconds", shared) + point.values("compile_seconds", shared)
-    )
+    wall = point.values("solve_seconds", shared) + point.values("compile_seconds", shared)
+    row |= _quartiles("build_and_solve_seconds", wall)
+    row |= _quartiles("processor_seconds", wall * point.values("processor_share", shared))
     row["iterations"] = float(np.median(point.values("iterations", shared)))
     variables = point.values("variables", shared)
     if np.all(np.isfinite(variables)) and variables.size:

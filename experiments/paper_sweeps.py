@@ -248,7 +248,7 @@ _SWEEPS = (
         unstated=(
             ("number of nodes and users, threshold", "N = 2, U = 1, 20 dB"),
             ("numbers of subcarriers", "8 to 64"),
-            ("solver, machine, what a time holds", "solver and the building of its input, one thread, serially"),
+            ("what a time holds", "processor time of the solver and of building its input, one thread, one at a time"),
             *_COMMON,
         ),
     ),
@@ -266,7 +266,7 @@ _SWEEPS = (
         slow=frozenset({("p1", "clarabel", 1)}),
         unstated=(
             ("threshold", "20 dB"),
-            ("solver, machine, what a time holds", "solver and the building of its input, one thread, serially"),
+            ("what a time holds", "processor time of the solver and of building its input, one thread, one at a time"),
             *_COMMON,
         ),
     ),
