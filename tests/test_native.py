@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from disac.designs.convex import certify, solve_certified, strictly_feasible_point
+from disac.designs.crb import Unidentifiable
 from disac.designs.fisher import FisherOperator
 from disac.designs.native import solve
 from disac.designs.native.arrow import NewtonSystem
@@ -23,7 +24,7 @@ SIGNALS: tuple[Signal, ...] = get_args(Signal)
 
 
 def scene(
-    n_nodes: int = 2, n_targets: int = 1, n_users: int = 1, n_subcarriers: int = 5, seed: int = 0, **fields: object
+    n_nodes: int = 2, n_targets: int = 1, n_users: int = 1, n_subcarriers: int = 5, seed: int = 0, **fields: Any
 ) -> Scenario:
     """A small scenario with M_t != M_r and L not a multiple of N."""
     rng = np.random.default_rng(seed)
@@ -307,6 +308,28 @@ def test_user_without_channel_makes_the_problem_infeasible() -> None:
     channels[:, 0, 2] = 0
     found = solve(RelaxedProblem(s.replace(channels=channels), "joint", 0.0))
     assert found.status == "infeasible"
+
+
+def test_unidentifiable_targets_are_named() -> None:
+    with pytest.raises(Unidentifiable, match="target 0"):
+        solve(RelaxedProblem(scene(1), "interleaved", 5.0, "tof"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"n_users": 5, "seed": 1}, id="more users than antennas"),
+        pytest.param({"n_nodes": 3, "n_subcarriers": 3}, id="one subcarrier per node"),
+        pytest.param({"n_tx": 1}, id="one transmit antenna"),
+        pytest.param({"n_targets": 2, "targets": [[0.0, 0.0], [0.5, 0.0]]}, id="targets within a resolution cell"),
+        pytest.param({"n_targets": 4}, id="more targets than antennas"),
+        pytest.param({"amplitudes": np.array([[[0.0], [0.0]], [[0.0], [1e3 + 0j]]])}, id="links without echo"),
+    ],
+)
+@pytest.mark.parametrize("signal", ["joint", "interleaved", "beamforming-averaged"])
+def test_extreme_sizes_are_certified(signal: Signal, fields: dict[str, Any]) -> None:
+    certified = solve_certified(signal, RelaxedProblem(scene(**fields), signal, -9.0), "native")
+    assert certified.relaxed_value / certified.bound.value - 1 <= 2e-7
 
 
 def test_monitor_sees_the_bracket_close() -> None:

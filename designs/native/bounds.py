@@ -41,7 +41,7 @@ class Bracket:
 
 def objective(problem: SaddleProblem, fisher: RealArray) -> tuple[float, RealArray]:
     """tr(E^T F^-1 E) and F^-1 E; infinite when F is singular in floating point."""
-    scale = 1 / np.sqrt(np.diagonal(fisher))
+    scale = 1 / np.sqrt(np.maximum(np.diagonal(fisher), np.finfo(float).tiny))
     try:
         factor = cho_factor(fisher * scale * scale[:, None], lower=True)
     except np.linalg.LinAlgError:

@@ -37,7 +37,7 @@ class Units:
     ----------
     covariance : P_T / L.
     objective : largest single-parameter bound 1 / F_pp of a coordinate when every antenna sends P_T / L [m^2].
-    parameters : (P,) 1 / sqrt(F_pp) there.
+    parameters : (P,) 1 / sqrt(F_pp) there; 0 for nuisance parameters without information, which are left out.
     sinr : (U, L) factor of each SINR constraint.
     """
 
@@ -117,7 +117,9 @@ class BuiltProblem:
 
     def fisher_weights(self, prices: Prices) -> RealArray:
         """Y (P, 2K) in physical units."""
-        weights: RealArray = np.sqrt(self.units.objective) * self.units.parameters[:, None] * prices.weights
+        scale = np.sqrt(self.units.objective) * self.units.parameters
+        weights = np.zeros((len(scale), prices.weights.shape[1]))
+        weights[scale > 0] = scale[scale > 0, None] * prices.weights
         return weights
 
     def power_price(self, prices: Prices) -> RealArray:
@@ -202,8 +204,11 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
     factors = FisherOperator(s, relaxed.mode).derivative_factors()
     bases = _transmit_bases(s, relaxed.mode)
     r_t = bases.shape[-1]
-    n_geometry, _, _, r, _ = factors.geometry.shape
-    geometry = factors.geometry.reshape(n_geometry, n, n_subcarriers, r, n, m_t)
+    r = factors.geometry.shape[3]
+    informative = np.any(factors.geometry != 0, axis=(1, 2, 3, 4))
+    informative[: 2 * k] = True
+    n_geometry = int(np.sum(informative))
+    geometry = factors.geometry[informative].reshape(n_geometry, n, n_subcarriers, r, n, m_t)
     geometry = np.einsum("snlrmi,miq->lsnrmq", geometry, bases, optimize=True)
     delays = delay_vector(s.target_geometry.delay_s, n_subcarriers, s.bandwidth_hz)
     transmit = np.einsum("mki,mkl,miq->lmkq", steering_vector(s.target_geometry.angle, m_t), delays, bases).conj()
@@ -250,10 +255,13 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
     rho = basis.shape[-1]
     diagonal = np.diagonal(field.fisher(np.broadcast_to(np.eye(rho, dtype=complex), (len(subcarrier), rho, rho))))
     parameters = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    kept = np.r_[np.ones(2 * k, dtype=bool), np.ones(2 * n * n * k, dtype=bool), informative[2 * k :]]
+    all_parameters = np.zeros(len(kept))
+    all_parameters[kept] = parameters
     geometry = geometry * parameters[rows][:, None, None]
     links = parameters[node_sets.real].reshape(ones.shape)
     field = _field(basis, geometry, receive, phase, transmit, links, rows, node_sets, n_parameters)
-    return field, subcarrier, parameters
+    return field, subcarrier, all_parameters
 
 
 def _field(
@@ -361,7 +369,8 @@ def _separate_groups(
     if beams:
         served = [subcarrier[field.node_sets.sheets(node)] for node in range(s.n_nodes)]
         shared = tuple(
-            SharedBlock(node, channels[rows, node], np.full(n_users, -sinr), rows) for node, rows in enumerate(served)
+            SharedBlock(node, channels[rows, node, :, :n_users], np.full(n_users, -sinr), rows)
+            for node, rows in enumerate(served)
         )
     node = field.node_sets.of_sheet
     forms = None

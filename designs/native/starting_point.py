@@ -16,21 +16,31 @@ FARTHEST = 2.0
 """Largest SINR shortfall, relative to the threshold, of a point that is worth starting from."""
 
 
-def starting_point(problem: SaddleProblem) -> Iterate:
-    """Equal powers at half the limit and prices that make every S positive definite."""
-    field = problem.field
-    n_in = problem.n_inequalities
+def _starting_factors(problem: SaddleProblem) -> Blocks:
+    """Factors of multiples of the identity that use half of every antenna's power."""
+    sets = problem.field.node_sets
     per_sheet = sum(group.n_members for group in problem.groups if group.senses) + bool(problem.shared)
-    share = problem.power_limit / (2 * field.node_sets.counts)
+    share = problem.power_limit / (2 * sets.counts)
     groups = []
     for group in problem.groups:
-        level = share[field.node_sets.of_sheet] / (per_sheet if group.senses else n_in)
+        level = share[sets.of_sheet] / (per_sheet if group.senses else problem.n_inequalities)
         shape = (group.n_rows, group.n_members, group.size, group.size)
         groups.append(np.broadcast_to(np.sqrt(level)[:, None, None, None] * np.eye(group.size, dtype=complex), shape))
     shared = [
         np.sqrt(share[block.node_set] / per_sheet) * np.eye(block.size, dtype=complex) for block in problem.shared
     ]
-    primal = Blocks(tuple(groups), tuple(shared))
+    return Blocks(tuple(groups), tuple(shared))
+
+
+def starting_covariances(problem: SaddleProblem) -> Blocks:
+    """Equal powers at half the limit."""
+    return _starting_factors(problem).squares()
+
+
+def starting_point(problem: SaddleProblem) -> Iterate:
+    """Equal powers at half the limit and prices that make every S positive definite."""
+    n_in = problem.n_inequalities
+    primal = _starting_factors(problem)
     covariances = primal.squares()
     _, weights = objective(problem, problem.fisher(covariances))
     power_slack = problem.power_limit - problem.power(covariances)
