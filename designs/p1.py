@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 from disac.designs.convex import CertifiedSolution, convex_design
 from disac.designs.joint_extraction import fitted
 from disac.designs.measure import measure
-from disac.designs.refinement import refine
+from disac.designs.refinement import WORTHWHILE, refine
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem
 from disac.designs.result import DesignResult
 from disac.simulator import Scenario
 
 ComplexArray = NDArray[np.complex128]
-
-_WORTHWHILE = 1e-4
 
 
 @register_design("p1")
@@ -33,7 +31,7 @@ def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[Comp
     s = problem.scenario
     comm, radar = fitted(s, problem.sinr, certified.point)
     before = measure(s, problem.sinr_db, comm, radar, problem.mode)
-    if before.value <= certified.relaxed_value * (1 + _WORTHWHILE):
+    if before.value <= certified.relaxed_value * (1 + WORTHWHILE):
         return comm, radar
     bound = certified.bound
     refined = refine(

@@ -20,6 +20,7 @@ from disac.designs.certificate import node_blocks
 from disac.designs.convex import CertifiedSolution, convex_design, solve_certified
 from disac.designs.extraction import data_precoders, factors, outer
 from disac.designs.measure import measure
+from disac.designs.precoders import stacked_precoders
 from disac.designs.refinement import refine
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem
@@ -57,7 +58,7 @@ def _best(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) ->
         radar,
         power_price=bound.power_price,
         sinr_price=bound.sinr_price,
-        sparse=True,
+        unknown=_entries_in_use(comm, radar),
         mode=problem.mode,
     )
     found: list[Precoders] = []
@@ -71,6 +72,13 @@ def _best(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) ->
         if not found:
             return shared_data(problem, certified)
     return min(found, key=lambda pair: measure(s, problem.sinr_db, pair[0], pair[1], problem.mode).value)
+
+
+def _entries_in_use(comm: ComplexArray, radar: ComplexArray) -> NDArray[np.intp]:
+    """Entries that are 0 stay 0, so that signals that share no stream never correlate."""
+    stacked = stacked_precoders(comm, radar)
+    used = stacked != 0
+    return np.where(used, np.cumsum(used).reshape(used.shape) - 1, -1)
 
 
 def one_server_per_user(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:

@@ -20,7 +20,10 @@ from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+IndexArray = NDArray[np.intp]
 
+WORTHWHILE = 1e-4
+"""Relative loss of an extraction that is worth a refinement."""
 _TIGHTENING = 1e-5
 _OUTER_ROUNDS = 20
 _INNER_ITERATIONS = 100
@@ -47,8 +50,11 @@ class Refined:
 class _Lagrangian:
     """Objective and constraints as functions of the real vector of all precoder entries in units of sqrt(P_T / L)."""
 
-    def __init__(self, scenario: Scenario, sinr: float, free: NDArray[np.bool_], operator: FisherOperator) -> None:
-        self.scenario, self.sinr, self.free, self.operator = scenario, sinr, free, operator
+    def __init__(self, scenario: Scenario, sinr: float, unknown: IndexArray, operator: FisherOperator) -> None:
+        self.scenario, self.sinr, self.operator = scenario, sinr, operator
+        self.shape, self.free = unknown.shape, unknown >= 0
+        self.unknown = unknown[self.free]
+        self.n_unknowns = int(self.unknown.max(initial=-1)) + 1
         s = scenario
         self.n_users = s.n_users if sinr else 0
         self.unit = np.sqrt(s.tx_power / s.n_subcarriers)
@@ -73,14 +79,20 @@ class _Lagrangian:
     def complex(self, vector: RealArray) -> ComplexArray:
         """Stacked precoders (L, N M_t, streams) of a vector."""
         real, imaginary = np.split(vector, 2)
-        stacked = np.zeros(self.free.shape, dtype=complex)
-        stacked[self.free] = self.unit * (real + 1j * imaginary)
+        stacked = np.zeros(self.shape, dtype=complex)
+        stacked[self.free] = self.unit * (real + 1j * imaginary)[self.unknown]
         return stacked
 
-    def real(self, stacked: ComplexArray) -> RealArray:
-        """Vector of stacked precoders, entries that are not free left out."""
-        entries = stacked[self.free] / self.unit
-        return np.concatenate([entries.real, entries.imag])
+    def summed(self, stacked: ComplexArray) -> RealArray:
+        """Vector of the sums of all entries that stand for the same unknown: the adjoint of :meth:`complex` / unit."""
+        entries = stacked[self.free]
+        parts = [np.bincount(self.unknown, part, self.n_unknowns) for part in (entries.real, entries.imag)]
+        return np.concatenate(parts)
+
+    def vector(self, stacked: ComplexArray) -> RealArray:
+        """Vector of stacked precoders, the mean of entries that stand for the same unknown."""
+        counts = np.tile(np.bincount(self.unknown, minlength=self.n_unknowns), 2)
+        return self.summed(stacked) / counts / self.unit
 
     def limits(self, stacked: ComplexArray) -> tuple[RealArray, ComplexArray, ComplexArray, ComplexArray]:
         """Constraint values c <= 0: P_i / P_T - 1, then log(Gamma (interference + noise) / signal) per l and u.
@@ -121,7 +133,7 @@ class _Lagrangian:
             slopes[:, own, own] = -weight / signal
             pull = (received * slopes[:, None]).reshape(s.n_subcarriers, s.n_nodes * self.n_users, -1)
             gradient += 2 * self.channels @ pull
-        return float(value), self.real(gradient) * self.unit**2
+        return float(value), self.summed(gradient) * self.unit
 
 
 def refine(
@@ -132,7 +144,7 @@ def refine(
     *,
     power_price: RealArray,
     sinr_price: RealArray,
-    sparse: bool = False,
+    unknown: IndexArray | None = None,
     mode: str = "hybrid",
 ) -> Refined:
     """Improve precoders locally.
@@ -142,16 +154,17 @@ def refine(
     sinr : Gamma_c, linear; 0 asks for none.
     comm_precoders, radar_precoders : where to start, feasible or nearly so.
     power_price, sinr_price : (D,) and (U, L) prices of a relaxation, the first guess of the multipliers.
-    sparse : keep every entry at 0 that starts at 0, so that signals that share no stream never correlate.
+    unknown : (L, N M_t, U + q) which unknown each entry of the stacked precoders is, data streams first: -1 for entries
+        that stay 0, equal numbers for entries that stay equal. Every entry is its own unknown by default.
     """
     from scipy.optimize import minimize
 
     stacked = stacked_precoders(comm_precoders, radar_precoders)
-    free = stacked != 0 if sparse else np.ones(stacked.shape, dtype=bool)
-    lagrangian = _Lagrangian(scenario, sinr, free, FisherOperator(scenario, mode))
+    unknown = np.arange(stacked.size).reshape(stacked.shape) if unknown is None else unknown
+    lagrangian = _Lagrangian(scenario, sinr, unknown, FisherOperator(scenario, mode))
     lagrangian.start_from_prices(stacked, power_price, sinr_price)
-    budget = int(np.clip(_WORK / free.sum(), 50, 1000))
-    vector = lagrangian.real(stacked)
+    budget = int(np.clip(_WORK / stacked.size, 50, 1000))
+    vector = lagrangian.vector(stacked)
     worst = np.inf
     for _ in range(_OUTER_ROUNDS):
         options = {"maxiter": _INNER_ITERATIONS, "maxcor": 20}

@@ -347,9 +347,10 @@ def test_refinement_follows_the_gradient_of_the_crb():
 
     rng = np.random.default_rng(0)
     scenario = scene(n_users=2, n_subcarriers=3)
-    lagrangian = _Lagrangian(scenario, 2.0, np.ones((3, 6, 8), dtype=bool), FisherOperator(scenario))
+    unknown = rng.integers(-1, 70, (3, 6, 8))
+    lagrangian = _Lagrangian(scenario, 2.0, unknown, FisherOperator(scenario))
     lagrangian.multipliers = rng.uniform(0.5, 1.5, len(lagrangian.multipliers))
-    vector = 0.3 * rng.standard_normal(2 * 3 * 6 * 8)
+    vector = 0.3 * rng.standard_normal(2 * 70)
     gradient = lagrangian(vector)[1]
     for _ in range(5):
         direction = rng.standard_normal(len(vector))

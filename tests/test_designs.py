@@ -131,6 +131,14 @@ def test_without_users(name):
     assert result.comm_precoders.shape == (result.scenario.n_nodes, 0, 4, 3)
 
 
+@pytest.mark.parametrize("name", DESIGNS)
+def test_without_a_threshold_users_ask_for_nothing(name):
+    result = design(name, scene(n_users=2, n_subcarriers=4), None)
+    assert result.status == "solved"
+    assert result.sinr_db is None
+    assert result.certificate.sinr_shortfall == 0
+
+
 def test_unknown_names_and_values_are_refused():
     scenario = scene()
     with pytest.raises(ValueError, match=r"design = 'p9': must be one of p1, p1-noncoherent"):
