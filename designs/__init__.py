@@ -12,6 +12,8 @@ from disac.designs.fisher import (
     sample_covariances,
 )
 from disac.designs.information import InformationBlocks
+from disac.designs.phases import crb_over_phases
+from disac.designs.precoder_file import SavedPrecoders, load_precoders, save_precoders
 from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
 from disac.designs.registry import DEFAULT_SOLVER, SOLVERS, design, design_names, register_design
 from disac.designs.result import Certificate, DesignResult, InfeasibilityProof, Infeasible
@@ -28,16 +30,20 @@ __all__ = [
     "InfeasibilityProof",
     "Infeasible",
     "InformationBlocks",
+    "SavedPrecoders",
     "Unidentifiable",
     "achieved_sinr",
     "antenna_power",
     "crb",
     "crb_from_blocks",
     "crb_from_fisher",
+    "crb_over_phases",
     "design",
     "design_names",
     "fisher_information",
+    "load_precoders",
     "register_design",
     "sample_covariances",
+    "save_precoders",
     "transmitted_covariances",
 ]

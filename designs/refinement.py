@@ -92,7 +92,8 @@ class _Lagrangian:
     def vector(self, stacked: ComplexArray) -> RealArray:
         """Vector of stacked precoders, the mean of entries that stand for the same unknown."""
         counts = np.tile(np.bincount(self.unknown, minlength=self.n_unknowns), 2)
-        return self.summed(stacked) / counts / self.unit
+        mean: RealArray = self.summed(stacked) / counts / self.unit
+        return mean
 
     def limits(self, stacked: ComplexArray) -> tuple[RealArray, ComplexArray, ComplexArray, ComplexArray]:
         """Constraint values c <= 0: P_i / P_T - 1, then log(Gamma (interference + noise) / signal) per l and u.
