@@ -100,7 +100,8 @@ def compare(name, scenario, orthogonal):
     print(f"statistics {1e3 * seconds['statistics']:14.3f}   (not in the rows above)")
     print(
         f"largest distance of the two maxima {np.abs(positions - best.targets.positions).max():.1e} m, "
-        f"disac's likelihood higher by {(best.value - value) / trial.noise_variance(best):.1e} nats, {gradients} gradients"
+        f"disac's likelihood higher by {(best.value - value) / trial.noise_variance(best):.1e} nats, "
+        f"{gradients} gradients by the twin"
     )
 
 

@@ -81,8 +81,8 @@ class Localizer:
         are not, except that the genie modes take the known angles or delays from ``targets``.
     mode : "hybrid": angles and delays follow from the position. "tof-genie": the true angles are known and the delays
         locate; "aoa-genie": the reverse. "tof-nuisance": each node's angle to each target is a free nuisance parameter;
-        "aoa-nuisance": each node's one-way delay is. Climbs in the nuisance modes start where a tied grid peaks, so that
-        arrays or clocks that are off by more than the width of a lobe can lead them astray.
+        "aoa-nuisance": each node's one-way delay is. Climbs in the nuisance modes start where a tied grid peaks, so
+        that arrays or clocks that are off by more than the width of a lobe can lead them astray.
     search : settings of the search.
 
     Raises
@@ -114,7 +114,7 @@ class Localizer:
         step = self.search.step_m
         if step is None:
             angles, delays = (rule == TIED for rule in self._rules)
-            step = main_lobe_m(scenario, self._scene.area, angles=angles, delays=delays) / 3
+            step = main_lobe_m(scenario, self._scene.area, angles=angles, delays=delays) / 2
         self.grid: Grid = coarse_grid(self._scene.area, step)
         offsets = self.grid.points[None] - self._scene.nodes[:, None]
         self._usable = np.min(np.sum(offsets**2, axis=2), axis=0) >= (self.grid.step_m / 4) ** 2

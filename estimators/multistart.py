@@ -25,7 +25,7 @@ HALF = 0.5
 """Peaks lower than this share of the highest one are not climbed. The grid meets every lobe within its half-power
 width, so that a lobe that holds the global maximum shows at least half of it."""
 
-BEAM = 3
+BEAM = 6
 """Sets of targets that are kept while targets are added."""
 
 EXPLORE = 1e-2

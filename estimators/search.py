@@ -28,7 +28,7 @@ class Search:
     Attributes
     ----------
     area : [[x_min, x_max], [y_min, y_max]] that holds every estimate [m]; default: the scenario's area.
-    step_m : largest spacing of the coarse grid [m]; default: a third of the main lobe (:func:`main_lobe_m`).
+    step_m : largest spacing of the coarse grid [m]; default: half of the main lobe (:func:`main_lobe_m`).
     n_starts : grid peaks from which the climb starts.
     max_cycles : rounds in which each of several targets is searched again with the others held.
     max_iterations : Newton steps of one climb.
@@ -41,7 +41,7 @@ class Search:
 
     area: Sequence[Sequence[float]] | RealArray | None = None
     step_m: float | None = None
-    n_starts: int = 6
+    n_starts: int = 16
     max_cycles: int = 3
     max_iterations: int = 60
     tolerance: float = 1e-6

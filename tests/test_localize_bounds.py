@@ -71,10 +71,10 @@ def test_close_pair_reaches_the_bound_of_two_targets():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("n_targets", [1, 2])
 def test_rmse_is_the_realized_bound_within_five_percent(n_targets, mode):
-    """RMSE / realized RCRB of 2000 trials and its 99 % interval."""
+    """RMSE / realized RCRB of 2000 trials and its 95 % interval."""
     scenario = Scenario.preset("fig4", targets=[[1.3, 2.1], [-4.0, 13.0]][:n_targets])
     errors, bounds = trials(scenario, mode, 2000, seed=10 + n_targets)
     squares = np.sum(errors**2, axis=1) / np.trace(bounds, axis1=1, axis2=2).mean()
-    half_width = 2.576 * squares.std() / np.sqrt(len(squares))
+    half_width = 1.96 * squares.std() / np.sqrt(len(squares))
     assert 0.95**2 < squares.mean() - half_width
     assert squares.mean() + half_width < 1.05**2
