@@ -92,6 +92,11 @@ COMMANDS = tuple(_command(name, summary) for name, summary in FIGURES.items())
     show_default=True,
     help="Folder; goes on with what it holds.",
 )
+@click.option(
+    "--docs",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Also write findings.md, gallery.md and figures/ into this folder.",
+)
 @click.option("--check", is_flag=True, help="Also solve three points of every figure by Clarabel and compare (slow).")
 @click.option("--only", metavar="NAMES", help="Figures to compute, separated by commas; default: all.")
 def reproduce(
@@ -101,12 +106,13 @@ def reproduce(
     seed: int,
     workers: int | None,
     out: Path,
+    docs: Path | None,
     check: bool,
     only: str | None,
 ) -> None:
     """Compute every figure and table of the paper's Section V, and the table of its claims with a verdict on each."""
     from disac.experiments.paper_agreement import check_solvers
-    from disac.experiments.paper_findings import write_findings, write_gallery
+    from disac.experiments.paper_findings import publish, write_findings, write_gallery
     from disac.experiments.paper_job import run_figure
     from disac.experiments.run_folder import usable_cores
 
@@ -130,6 +136,9 @@ def reproduce(
         click.echo(f"{name}: {out / name / (name + '.png')} ({time.perf_counter() - started:.0f} s)")
     if check:
         check_solvers(out, names, seed=seed, say=click.echo)
-    path = write_findings(out, out / "findings.md", command=_rerun_line("reproduce", quick, draws, refined, seed))
+    command = _rerun_line("reproduce", quick, draws, refined, seed)
+    path = write_findings(out, out / "findings.md", command=command)
     gallery = write_gallery(out, out / "gallery.md", pictures=out)
+    if docs is not None:
+        publish(out, docs, command=command)
     click.echo(f"claims: {path}, figures: {gallery}, {time.perf_counter() - started:.0f} s in all")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from disac.experiments.paper_agreement import Agreement, read_agreement
+from disac.experiments.paper_agreement import TABLE, Agreement, read_agreement
 from disac.experiments.paper_claims import Finding, findings
 from disac.experiments.paper_evidence import Evidence, every, load_evidence
 from disac.experiments.paper_sweeps import sweep, sweep_names
@@ -43,6 +44,30 @@ def write_gallery(folder: Path, path: Path, *, pictures: Path) -> Path:
                 lines += _figure_lines(name, _link(picture, path), _link(table, path), judged)
     path.write_text("\n".join(lines), "utf-8")
     return path
+
+
+def publish(folder: Path, docs: Path, *, command: str) -> list[Path]:
+    """Put what a reader needs of a run into ``docs``: findings, gallery, and per figure its picture and summary.
+
+    Parameters
+    ----------
+    folder : of ``disac reproduce``.
+    command : what computed it.
+    """
+    pictures = docs / "figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    copied = []
+    for name in sweep_names():
+        for source, target in ((f"{name}.png", f"{name}.png"), ("summary.csv", f"{name}.csv")):
+            if (folder / name / source).is_file():
+                copied.append(Path(shutil.copy(folder / name / source, pictures / target)))
+    if (folder / TABLE).is_file():
+        copied.append(Path(shutil.copy(folder / TABLE, pictures / TABLE)))
+    return [
+        write_findings(folder, docs / "findings.md", command=command),
+        write_gallery(folder, docs / "gallery.md", pictures=pictures),
+        *copied,
+    ]
 
 
 def _link(target: Path, page: Path) -> str:

@@ -2,15 +2,17 @@
 
 import csv
 import json
+import re
+import shutil
 
 import pytest
 from click.testing import CliRunner
 
-from disac.experiments import cli_paper, paper_sweeps
+from disac.experiments import cli_paper, paper_figures, paper_sweeps
 from disac.experiments.paper import SIGNALS
 from disac.experiments.paper_agreement import Agreement, check_solvers, read_agreement
 from disac.experiments.paper_evidence import load_evidence
-from disac.experiments.paper_findings import write_findings, write_gallery
+from disac.experiments.paper_findings import publish, write_findings, write_gallery
 from disac.experiments.paper_job import run_figure
 from disac.experiments.paper_sweeps import Effort, Sweep
 
@@ -69,9 +71,8 @@ def test_the_last_point_of_a_threshold_sweep_is_at_the_edge(finished):
         assert last == pytest.approx(float(edge["edge_min_db"]) - paper_sweeps.EDGE_MARGIN_DB)
 
 
-def test_going_on_changes_nothing_and_more_draws_leave_no_stale_points(finished, small_sweeps, tmp_path):
-    import shutil
-
+def test_going_on_changes_nothing_and_more_draws_leave_no_stale_points(finished, small_sweeps, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper_figures, "plot_sweep", lambda *args: [])
     folder = shutil.copytree(finished / "fig5", tmp_path / "fig5")
     before = (folder / "summary.csv").read_bytes()
     run_figure("fig5", folder, seed=1, quick=True)
@@ -99,6 +100,15 @@ def test_two_solvers_agree_and_the_pages_say_so(finished, small_sweeps):
     gallery = write_gallery(finished, finished / "gallery.md", pictures=finished).read_text()
     assert "(fig5/fig5.png)" in gallery
     assert "size: small" in gallery
+
+
+def test_publishing_leaves_pages_with_working_links(finished, small_sweeps, tmp_path):
+    publish(finished, tmp_path / "docs", command="a command")
+    text = (tmp_path / "docs" / "gallery.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(links) >= 6
+    for link in links:
+        assert (tmp_path / "docs" / link).is_file(), link
 
 
 def test_intervals_that_miss_each_other_do_not_overlap():
