@@ -12,15 +12,17 @@ from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
 
 ComplexArray = NDArray[np.complex128]
 
+STARTING_POWER = 0.8
+"""Share of the power limit that the starting point uses."""
 FARTHEST = 2.0
 """Largest SINR shortfall, relative to the threshold, of a point that is worth starting from."""
 
 
 def _starting_factors(problem: SaddleProblem) -> Blocks:
-    """Factors of multiples of the identity that use half of every antenna's power."""
+    """Factors of multiples of the identity that use an equal share of every antenna's power."""
     sets = problem.field.node_sets
     per_sheet = sum(group.n_members for group in problem.groups if group.senses) + bool(problem.shared)
-    share = problem.power_limit / (2 * sets.counts)
+    share = STARTING_POWER * problem.power_limit / sets.counts
     groups = []
     for group in problem.groups:
         level = share[sets.of_sheet] / (per_sheet if group.senses else problem.n_inequalities)
@@ -33,12 +35,12 @@ def _starting_factors(problem: SaddleProblem) -> Blocks:
 
 
 def starting_covariances(problem: SaddleProblem) -> Blocks:
-    """Equal powers at half the limit."""
+    """Equal powers below the limit."""
     return _starting_factors(problem).squares()
 
 
 def starting_point(problem: SaddleProblem) -> Iterate:
-    """Equal powers at half the limit and prices that make every S positive definite."""
+    """Equal powers below the limit and prices that make every S positive definite."""
     n_in = problem.n_inequalities
     primal = _starting_factors(problem)
     covariances = primal.squares()
