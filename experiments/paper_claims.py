@@ -74,12 +74,12 @@ def _order(claim: str, first: str, second: str, columns: tuple[str, str]) -> Cla
         holds = finite(logs) <= 1e-5
         verdict: Verdict = "only under conditions"
         if holds.all():
-            verdict = "confirmed"
+            verdict = "confirmed" if ratio.draws > 1 else "undecided"
         elif not holds.any():
-            verdict = "refuted"
+            verdict = "refuted" if ratio.draws > 1 else "undecided"
         worst, best = np.exp([finite(logs).max(), finite(logs).min()])
         effect = (
-            f"ratio {ratio} over {ratio.draws} draws, {best:.3f} to {worst:.3f}; "
+            f"ratio {ratio}, {best:.3f} to {worst:.3f} in single draws; "
             f"holds in {holds.sum()} of {holds.size} draws and points"
         )
         return Finding(claim, verdict, effect, figures)
@@ -311,7 +311,7 @@ def _same_gaps(claim: str, figure: str, first: str, second: str) -> Claim:
 
 
 def _converges(claim: str, figure: str, first: tuple[str, str], second: tuple[str, str]) -> Claim:
-    """Claim that the RCRB ratio of two (design, column) tends to 1 along the abscissa."""
+    """Claim that the RCRB ratio of two (design, column) tends to 1: its logarithm at least halves over the abscissa."""
 
     def judge(evidence: Evidence) -> Finding | None:
         if figure not in evidence or not evidence[figure].trials.size:
@@ -332,7 +332,7 @@ def _converges(claim: str, figure: str, first: tuple[str, str], second: tuple[st
         if verdict == "refuted" and shrink.high < 1:
             verdict = "only under conditions"
         listed = ", ".join(f"{_quantity(spec.x, x)}: {ratio}" for x, ratio in zip(xs, ratios, strict=True))
-        effect = f"RCRB ratio {listed}; its logarithm ends at {shrink} times where it began"
+        effect = f"RCRB ratio {listed}; its logarithm ends at {shrink} times where it began (tends: half at most)"
         return Finding(claim, verdict, effect, (figure,))
 
     return judge

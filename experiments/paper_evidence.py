@@ -49,7 +49,7 @@ class Ratio:
         return cls(math.exp(mean), math.exp(mean - half), math.exp(mean + half), int(logs.size))
 
     def __str__(self) -> str:
-        ends = f"[{self.low:.3g}, {self.high:.3g}]" if math.isfinite(self.high) else "one draw"
+        ends = f"[{self.low:.3g}, {self.high:.3g}]" if math.isfinite(self.high) else "(one draw)"
         return f"{self.value:.4g} {ends}"
 
     def above(self, level: float) -> Verdict:

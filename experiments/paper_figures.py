@@ -69,7 +69,11 @@ def plot_sweep(sweep: Sweep, rows: Sequence[Row], stem: Path) -> list[Path]:
         for ax in panels:
             ax.set_xlabel(X_LABELS[sweep.x])
             _ticks(ax, sweep, design_rows)
-        fig.legend(handles=_handles(panels[-1], sweep), loc="outside upper center", ncols=n_panels + 1)
+        fig.legend(
+            handles=_handles(panels[-1], sweep),
+            loc="outside upper center",
+            ncols=3 if sweep.kind == "times" else n_panels + 1,
+        )
         return save(fig, stem)
 
 

@@ -49,7 +49,7 @@ def run_figure(
     spec = sweep(name)
     effort = spec.effort(quick=quick)
     n_draws = draws or effort.draws
-    n_refined = effort.refined if refined is None else refined
+    n_refined = 0 if spec.kind != "designs" else effort.refined if refined is None else refined
     _keep_settings(folder, {"figure": name, "seed": seed, "quick": quick, "refined": n_refined})
 
     def campaign(experiment: Experiment, store: str, n_workers: int) -> list[PointDraws]:

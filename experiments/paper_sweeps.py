@@ -179,7 +179,7 @@ _SWEEPS = (
         series=("n_users", (1, 2, 3)),
         fixed={"n_nodes": 2, "n_targets": 2},
         full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
-        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3, refined=1),
+        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
         unstated=(("numbers of users", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, *_COMMON),
     ),
     Sweep(
