@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
@@ -216,9 +217,10 @@ def test_value_equals_that_of_clarabel(signal: Signal, n_users: int, mode: str) 
 
 def test_designs_are_ordered_by_their_freedom() -> None:
     s = scene(2, 1, 2, 6)
-    values = [solve(RelaxedProblem(s, signal, 10.0)).value for signal in SIGNALS[:4]]
-    assert np.all(np.diff(values) >= -1e-7 * values[0])
-    assert values[0] < 0.99 * values[2]
+    found = [solve(RelaxedProblem(s, signal, 10.0)) for signal in SIGNALS[:4]]
+    for freer, stricter in pairwise(found):
+        assert freer.bound <= stricter.value
+    assert found[0].value < 0.99 * found[2].value
 
 
 def test_nodes_with_one_antenna_and_known_delays_send_all_their_power() -> None:
@@ -268,8 +270,9 @@ def test_more_power_never_hurts_and_a_higher_threshold_never_helps() -> None:
     s = scene(2, 1, 2, 5)
     at_power = [solve(RelaxedProblem(s.replace(tx_power=p), "interleaved", 8.0)).value for p in (1.0, 1.1, 2.0)]
     assert np.all(np.diff(at_power) < 0)
-    at_threshold = [solve(RelaxedProblem(s, "interleaved", db)).value for db in (-10.0, 5.0, 15.0)]
-    assert np.all(np.diff(at_threshold) > -1e-7 * at_threshold[0])
+    at_threshold = [solve(RelaxedProblem(s, "interleaved", db)) for db in (-10.0, 5.0, 15.0)]
+    for easier, harder in pairwise(at_threshold):
+        assert easier.bound <= harder.value
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
