@@ -1,4 +1,4 @@
-"""What a person sees while a campaign runs: a bar on a terminal, a plain line per point elsewhere."""
+"""What a person sees while a campaign runs: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from disac.experiments.projection import project, row_bytes
+
+if TYPE_CHECKING:
+    from disac.experiments.runner import Progress
 
 COMPILING_S = 20.0
 """Time after which all workers have compiled their kernels, so that speed can be projected [s]."""
 
-if TYPE_CHECKING:
-    from disac.experiments.runner import Progress
+PLAIN_LINES = 10
+"""Lines that a whole campaign writes where there is no terminal."""
 
 
 class CampaignBar:
@@ -22,7 +23,7 @@ class CampaignBar:
 
     On a terminal it is a tqdm bar with trials per second, the time left, and the present point's RMSE over its realized
     bound with a rough 95 % interval (normal, from the spread of the squared errors; the final table has the exact one).
-    Where the error output is a file or pipe it writes one line at the end of every point, without control characters.
+    Where the error output is a file or pipe it writes a line every tenth of the trials, without control characters.
     """
 
     def __init__(self) -> None:
@@ -30,32 +31,35 @@ class CampaignBar:
 
         self._bar = tqdm(disable=None, unit="trial", smoothing=0.05, dynamic_ncols=True, file=sys.stderr)
         self._plain = bool(self._bar.disable)
-        self._index: int | None = None
-        self._name = ""
-        self._trials = 0
-        self._squared: list[float] = []
-        self._bound: list[float] = []
+        self._lines = 0
+        self._errors: dict[int, _Errors] = {}
         self._first: tuple[int, float] | None = None
         self._projected = False
 
     def __call__(self, progress: Progress) -> None:
-        """Take in what has just been committed."""
-        if progress.point_index != self._index:
-            self._finish_point()
-            self._index = progress.point_index
-            self._name = " ".join(f"{name}={value}" for name, value in progress.point.items())
-            self._squared.clear()
-            self._bound.clear()
-        self._trials = progress.trials
-        self._project(progress)
+        """Take in what has just been committed; two neighbouring points may take turns."""
+        errors = self._errors.setdefault(progress.point_index, _Errors())
         for row in progress.rows:
             if isinstance(row, dict) and "sq_error_m2" in row:
-                self._squared.append(float(row["sq_error_m2"]))  # type: ignore[arg-type]
-                self._bound.append(float(row["crb_m2"]))  # type: ignore[arg-type]
-        if not self._plain:
+                errors.add(float(row["sq_error_m2"]), float(row["crb_m2"]))  # type: ignore[arg-type]
+        self._project(progress)
+        if self._plain:
+            self._write_line(progress, errors)
+        else:
             self._bar.total = progress.expected
             self._bar.n = progress.done
-            self._bar.set_postfix_str(f"point {progress.point_index + 1}/{progress.n_points} {self._ratio()}")
+            self._bar.set_postfix_str(f"point {progress.point_index + 1}/{progress.n_points} {errors}")
+
+    def _write_line(self, progress: Progress, errors: _Errors) -> None:
+        expected = progress.expected or 0
+        if expected and progress.done * PLAIN_LINES < (self._lines + 1) * expected:
+            return
+        self._lines = progress.done * PLAIN_LINES // expected if expected else self._lines + 1
+        rate = progress.done / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
+        total = f" of {expected}" if expected else ""
+        point = f"point {progress.point_index + 1} of {progress.n_points}"
+        line = f"{progress.done}{total} trials, {rate:.1f}/s; {point}, {progress.trials} trials: {errors}"
+        print(line.rstrip(": "), file=sys.stderr, flush=True)
 
     def _project(self, progress: Progress) -> None:
         """Say once how long the rest will take and how much disk; the first batches, which compile, do not count."""
@@ -76,24 +80,35 @@ class CampaignBar:
             self._bar.write(f"still to come: {rest}", file=sys.stderr)
             self._projected = True
 
-    def _ratio(self) -> str:
-        if len(self._squared) < 2:
-            return ""
-        squared, bound = np.array(self._squared), np.array(self._bound)
-        ratio = squared.sum() / bound.sum()
-        half = 1.96 * np.std(squared - ratio * bound, ddof=1) / (bound.mean() * np.sqrt(len(squared)))
-        low, high = np.sqrt(max(ratio - half, 0.0)), np.sqrt(ratio + half)
-        return f"RMSE/RCRB {np.sqrt(ratio):.3f} [{low:.3f}, {high:.3f}]"
-
-    def _finish_point(self) -> None:
-        if self._plain and self._index is not None:
-            print(f"{self._name}: {self._trials} trials {self._ratio()}".rstrip(), file=sys.stderr, flush=True)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._finish_point()
         self._bar.close()
+
+
+class _Errors:
+    """Running sums of squared errors e and bounds c of one point; prints as RMSE/RCRB with its interval."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.e = self.c = self.ee = self.ec = self.cc = 0.0
+
+    def add(self, squared_error: float, bound: float) -> None:
+        self.n += 1
+        self.e += squared_error
+        self.c += bound
+        self.ee += squared_error**2
+        self.ec += squared_error * bound
+        self.cc += bound**2
+
+    def __str__(self) -> str:
+        if self.n < 2:
+            return ""
+        ratio = self.e / self.c
+        spread = max(self.ee - 2 * ratio * self.ec + ratio**2 * self.cc, 0.0)
+        half = 1.96 * spread**0.5 / self.c
+        low, high = max(ratio - half, 0.0) ** 0.5, (ratio + half) ** 0.5
+        return f"RMSE/RCRB {ratio**0.5:.3f} [{low:.3f}, {high:.3f}]"

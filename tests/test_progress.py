@@ -20,16 +20,23 @@ def _progress(point_index, rows, trials, elapsed_s=0.0):
     )
 
 
-def test_one_plain_line_per_point_without_control_characters(capsys):
+def test_a_line_every_tenth_without_control_characters(capsys):
     with CampaignBar() as bar:
-        bar(_progress(0, [(1.0, 1.0), (3.0, 1.0)], 2))
-        bar(_progress(0, [(2.0, 1.0)], 3))
-        bar(_progress(1, [(0.0, 1.0)], 1))
+        for trials in range(1, 21):
+            bar(_progress(0, [(2.0, 1.0)], trials))
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("snr_db=0.0: 3 trials RMSE/RCRB 1.414 [")
-    assert lines[1] == "snr_db=10.0: 1 trials"
+    assert len(lines) == 10
+    assert lines[0].startswith("2 of 20 trials")
+    assert lines[-1].endswith("point 1 of 2, 20 trials: RMSE/RCRB 1.414 [1.414, 1.414]")
     assert all(ord(c) >= 32 for line in lines for c in line)
+
+
+def test_points_that_take_turns_keep_their_own_errors(capsys):
+    with CampaignBar() as bar:
+        bar(_progress(0, [(1.0, 1.0)] * 10, 10))
+        bar(_progress(1, [(4.0, 1.0)] * 2, 12))
+        bar(_progress(0, [(1.0, 1.0)] * 10, 20))
+    assert capsys.readouterr().err.splitlines()[-1].endswith("RMSE/RCRB 1.000 [1.000, 1.000]")
 
 
 def test_the_rest_is_projected_once_without_the_compiling_start(capsys):
@@ -46,8 +53,8 @@ def test_the_interval_holds_the_ratio_and_shrinks(capsys):
     widths = []
     for repeats in (4, 400):
         with CampaignBar() as bar:
-            bar(_progress(0, [(0.5, 1.0), (1.5, 1.0)] * repeats, 2 * repeats))
-        text = capsys.readouterr().err
+            bar(_progress(0, [(0.5, 1.0), (1.5, 1.0)] * repeats, 20))
+        text = capsys.readouterr().err.splitlines()[-1]
         low, high = (float(part) for part in text[text.index("[") + 1 : text.index("]")].split(","))
         assert low < 1.0 < high
         widths.append(high - low)
