@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import disac
-from disac.experiments import cli_design, cli_report, cli_runs
+from disac.experiments import cli_design, cli_paper, cli_report, cli_runs
 from disac.experiments.cli_runs import told_errors
 from disac.experiments.cli_scenario import assignment, say, say_warnings, scenario_of
 
@@ -364,8 +364,10 @@ def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], 
         raise click.ClickException(f"--sweep {sweep}: {error}") from None
 
 
-for command in (cli_design.design, cli_report.report, *cli_runs.COMMANDS):
+for command in (cli_design.design, cli_report.report, cli_paper.reproduce, *cli_runs.COMMANDS):
     cli.add_command(command)
+for command in cli_paper.COMMANDS:
+    run.add_command(command)
 
 
 def main(args: Sequence[str] | None = None) -> None:
