@@ -164,11 +164,11 @@ def refine(
     unknown = np.arange(stacked.size).reshape(stacked.shape) if unknown is None else unknown
     lagrangian = _Lagrangian(scenario, sinr, unknown, FisherOperator(scenario, mode))
     lagrangian.start_from_prices(stacked, power_price, sinr_price)
-    budget = int(np.clip(_WORK / stacked.size, 50, 1000))
+    budget = int(np.clip(_WORK / stacked.size, 20, 1000))
     vector = lagrangian.vector(stacked)
     worst = np.inf
     for _ in range(_OUTER_ROUNDS):
-        options = {"maxiter": _INNER_ITERATIONS, "maxcor": 20}
+        options = {"maxiter": min(_INNER_ITERATIONS, budget), "maxcor": 20}
         answer = minimize(lagrangian, vector, jac=True, method="L-BFGS-B", options=options)
         settled = float(np.abs(answer.x - vector).max()) < 1e-4
         vector = answer.x
@@ -178,7 +178,8 @@ def refine(
         if violation > 0.3 * worst and violation > _TIGHTENING / 2:
             lagrangian.penalty *= 3
         worst = violation
-        if violation < _TIGHTENING and (settled or lagrangian.evaluations > budget):
+        kept = violation < _TIGHTENING
+        if (kept and settled) or lagrangian.evaluations > (1 if kept else 2) * budget:
             break
     stacked = lagrangian.complex(vector)
     n_users = scenario.n_users
