@@ -63,7 +63,9 @@ def random_prices(rng: np.random.Generator, built: BuiltProblem) -> Prices:
 def random_blocks(rng: np.random.Generator, built: BuiltProblem) -> Blocks:
     saddle = built.saddle
     groups = [random_hermitian(rng, (g.n_rows, g.n_members, g.size, g.size)) for g in saddle.groups]
-    return Blocks(tuple(groups), tuple(random_hermitian(rng, (b.size, b.size)) for b in saddle.shared))
+    n_sets = len(saddle.field.node_sets)
+    shared = [random_hermitian(rng, (n_sets, group.size, group.size)) for group in saddle.shared]
+    return Blocks(tuple(groups), tuple(shared))
 
 
 def inner(first: Blocks, second: Blocks) -> float:

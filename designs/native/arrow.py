@@ -20,7 +20,7 @@ from scipy.linalg import cho_solve
 
 from disac.designs.native.cones import NesterovTodd, adjoint, smat, svec
 from disac.designs.native.directions import DenseDirections, Directions, square_svec
-from disac.designs.native.saddle import BlockGroup, NodeSets, Prices, SaddleProblem, SharedBlock, Split
+from disac.designs.native.saddle import BlockGroup, NodeSets, Prices, SaddleProblem, SharedGroup, Split
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -140,7 +140,7 @@ class NewtonSystem:
     weights : Y.
     combined : ``field.combine(Y)``.
     fisher : F at the iterate's covariances.
-    scalings : Nesterov-Todd scaling of every group, then of every shared block.
+    scalings : Nesterov-Todd scaling of every group, then of the shared group.
     power_diagonal, leaf_diagonal : s_p / p and s_mu / mu.
 
     Raises
@@ -166,7 +166,7 @@ class NewtonSystem:
         self._y_index = _y_index(problem)
         self._means = _mean_directions(problem, combined) if problem.shared else None
         n_leaves, n_prices = problem.thresholds.shape
-        n_kept = sum(block.size**2 for block in problem.shared)
+        n_kept = sum(len(problem.field.node_sets) * group.size**2 for group in problem.shared)
         self._border = np.zeros((n_leaves, n_prices, self._n_head + n_kept))
         self._leaf = np.zeros((n_leaves, n_prices, n_prices))
         self._head = np.zeros((self._n_head + n_kept,) * 2)
@@ -188,10 +188,8 @@ class NewtonSystem:
             vectors = problem.split.rebased(vectors, self._leaf_basis.root)
         for group, scaling, group_vectors in zip(problem.groups, scalings, vectors, strict=False):
             self._add_group(group, scaling, group_vectors)
-        start = self._n_head
-        for block, scaling in zip(problem.shared, scalings[len(problem.groups) :], strict=True):
-            self._add_shared(block, scaling, slice(start, start + block.size**2))
-            start += block.size**2
+        for shared, scaling in zip(problem.shared, scalings[len(problem.groups) :], strict=True):
+            self._add_shared(shared, scaling)
         self._factorize()
 
     def _add_group(self, group: BlockGroup, scaling: NesterovTodd, vectors: ComplexArray) -> None:
@@ -245,24 +243,28 @@ class NewtonSystem:
                 leaf = group.forms.leaf[start : start + border.shape[1], None, None]
                 self._border[leaf, np.arange(n_prices)[:, None], np.r_[y, p]] += border[i]
 
-    def _add_shared(self, block: SharedBlock, scaling: NesterovTodd, own: slice) -> None:
+    def _add_shared(self, shared: SharedGroup, scaling: NesterovTodd) -> None:
+        """Coupling of the kept scaled steps of the shared blocks to head and leaves."""
         field, sets = self._problem.field, self._problem.field.node_sets
         assert self._means is not None
-        count = sets.counts[block.node_set]
         t = scaling.basis
-        root = adjoint(t) @ field.basis[sets.edges[block.node_set], 0]
-        columns = count * svec(root @ self._means[block.node_set] @ adjoint(root))
+        count = sets.counts[:, None, None]
+        root = (adjoint(t) @ field.basis[sets.edges[:-1], 0])[:, None]
+        columns = count * svec(root @ self._means @ adjoint(root))
         antennas = -count * square_svec(t.conj())
-        for index, coupling in (
-            (self._y_index[block.node_set], columns),
-            (self._n_y + sets.antennas[block.node_set], antennas),
+        kept = self._n_head + np.arange(len(sets) * shared.size**2).reshape(len(sets), -1)
+        for y, p, own, at_y, at_p in zip(
+            self._y_index, self._n_y + sets.antennas, kept, columns, antennas, strict=True
         ):
-            self._head[index, own] = coupling
-            self._head[own, index] = coupling.T
-        diagonal = np.arange(own.start, own.stop)
-        self._head[diagonal, diagonal] = -1
-        seen = (adjoint(t) @ block.vectors).swapaxes(-1, -2)
-        self._border[block.leaf, :, own] += block.weights[:, None] * square_svec(seen)
+            self._head[y[:, None], own] = at_y
+            self._head[own[:, None], y] = at_y.T
+            self._head[p[:, None], own] = at_p
+            self._head[own[:, None], p] = at_p.T
+        self._head[kept, kept] = -1
+        seen = (adjoint(t)[sets.of_sheet] @ shared.vectors).swapaxes(-1, -2)
+        prices = np.arange(seen.shape[1])[:, None]
+        border = shared.weights[:, None] * square_svec(seen)
+        self._border[shared.leaf[:, None, None], prices, kept[sets.of_sheet][:, None]] += border
 
     def _factorize(self) -> None:
         n_leaves, n_prices, n_all = self._border.shape

@@ -119,9 +119,8 @@ def repair(problem: SaddleProblem, here: Evaluation) -> Prices:
         if group.senses and group.n_members:
             smallest = np.linalg.eigvalsh(matrices)[..., 0].min(axis=1)
             shift = np.maximum(shift, -np.minimum.reduceat(smallest, sets.edges[:-1]))
-    for block, matrix in zip(problem.shared, slacks.shared, strict=True):
-        smallest = np.linalg.eigvalsh(matrix)[0] / sets.counts[block.node_set]
-        shift[block.node_set] = max(shift[block.node_set], -smallest)
+    for matrices in slacks.shared:
+        shift = np.maximum(shift, -np.linalg.eigvalsh(matrices)[:, 0] / sets.counts)
     power = prices.power.copy()
     power[sets.antennas] += shift[:, None]
     prices = Prices(prices.weights, power, prices.leaf)

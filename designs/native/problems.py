@@ -17,7 +17,7 @@ from disac.designs.native.saddle import (
     Prices,
     SaddleProblem,
     SensingField,
-    SharedBlock,
+    SharedGroup,
     Split,
 )
 from disac.designs.relaxed import RelaxedProblem
@@ -92,8 +92,9 @@ class BuiltProblem:
                 total[rows, node, :, node] = own.sum(axis=1)
                 if n_users:
                     data[node][:, rows] = own.swapaxes(0, 1)
-            for block, matrix in zip(self.saddle.shared, blocks.shared, strict=True):
-                total[block.leaf, block.node_set, :, block.node_set] += matrix
+            for matrices in blocks.shared:
+                own_node = sets.of_sheet
+                total[self.subcarrier, own_node, :, own_node] += matrices[own_node]
         total *= self.units.covariance
         data *= self.units.covariance
         return total.reshape(s.n_subcarriers, n_nodes * m_t, -1), data
@@ -161,7 +162,7 @@ def build(relaxed: RelaxedProblem) -> BuiltProblem:
     n_users = relaxed.n_constrained_users
     q = min(n_users, s.n_tx) if joint and n_users > 1 else 0
     basis = np.zeros((s.n_subcarriers, s.n_nodes, s.n_tx, 0), dtype=complex)
-    shared: tuple[SharedBlock, ...] = ()
+    shared: tuple[SharedGroup, ...] = ()
     if q:
         basis = np.linalg.qr(channels)[0][..., :q]
         groups = _joint_split_groups(relaxed, channels, basis)
@@ -357,7 +358,7 @@ def _joint_split_groups(relaxed: RelaxedProblem, channels: ComplexArray, basis: 
 
 def _separate_groups(
     relaxed: RelaxedProblem, channels: ComplexArray, field: SensingField, subcarrier: IndexArray
-) -> tuple[tuple[BlockGroup, ...], tuple[SharedBlock, ...]]:
+) -> tuple[tuple[BlockGroup, ...], tuple[SharedGroup, ...]]:
     """Data covariances of each node, subcarrier and user, and radar covariances where a node's subcarriers share one.
 
     Without sharing, a radar part may be counted as data of any user: that raises the SINR and changes nothing else.
@@ -365,14 +366,8 @@ def _separate_groups(
     s = relaxed.scenario
     n_users, sinr = relaxed.n_constrained_users, relaxed.sinr
     beams = relaxed.signal.startswith("beamforming")
-    shared: tuple[SharedBlock, ...] = ()
-    if beams:
-        served = [subcarrier[field.node_sets.sheets(node)] for node in range(s.n_nodes)]
-        shared = tuple(
-            SharedBlock(node, channels[rows, node, :, :n_users], np.full(n_users, -sinr), rows)
-            for node, rows in enumerate(served)
-        )
     node = field.node_sets.of_sheet
+    shared = (SharedGroup(channels[subcarrier, node], np.full(n_users, -sinr), subcarrier),) if beams else ()
     forms = None
     if n_users:
         user = np.arange(n_users)

@@ -226,18 +226,16 @@ class BlockGroup:
 
 
 @dataclass(frozen=True)
-class SharedBlock:
-    """One PSD block of a node that is the same on all sheets of a node set, with multiplicity their number.
+class SharedGroup:
+    """One PSD block per node set that is the same on all its sheets, with multiplicity their number.
 
     Attributes
     ----------
-    node_set : index of the set.
-    vectors : (l, d, s) and
-    weights : (s,) of the rank-one forms w_i v_i v_i^H of the s prices of each of its l leaves.
-    leaf : (l,) leaves.
+    vectors : (A, d, s) and
+    weights : (s,) of the rank-one forms w_i v_i v_i^H of the s prices of the leaf of each sheet.
+    leaf : (A,) leaf of each sheet.
     """
 
-    node_set: int
     vectors: ComplexArray
     weights: RealArray
     leaf: IndexArray
@@ -247,14 +245,15 @@ class SharedBlock:
         """Block size d."""
         return int(self.vectors.shape[1])
 
-    def lift(self, prices: RealArray) -> ComplexArray:
-        """sum_i lambda_i A_i, (d, d), for prices (L, s)."""
+    def lift(self, prices: RealArray, sets: NodeSets) -> ComplexArray:
+        """sum_i lambda_i A_i, (m, d, d), for prices (L, s)."""
         scaled = self.vectors * (prices[self.leaf] * self.weights)[:, None, :]
-        return hermitian(np.tensordot(scaled, self.vectors.conj(), axes=([0, 2], [0, 2])))
+        return sets.total(scaled @ adjoint(self.vectors))
 
-    def gradient(self, matrix: ComplexArray) -> RealArray:
-        """<A_i, M>, (l, s)."""
-        values: RealArray = np.einsum("ldi,ldi->li", self.vectors.conj(), matrix @ self.vectors).real
+    def gradient(self, matrices: ComplexArray, sets: NodeSets) -> RealArray:
+        """<A_i, M> for the prices of the leaf of every sheet, (A, s), from (m, d, d)."""
+        seen = matrices[sets.of_sheet] @ self.vectors
+        values: RealArray = np.sum(self.vectors.conj() * seen, axis=1).real
         return self.weights * values
 
 
@@ -265,7 +264,7 @@ class Blocks:
     Attributes
     ----------
     groups : per group (A, B, d, d).
-    shared : per shared block (d, d).
+    shared : none, or the matrices (m, d, d) of the shared group.
     """
 
     groups: tuple[ComplexArray, ...]
@@ -351,7 +350,7 @@ class SaddleProblem:
     ----------
     field : derivatives on the sheets.
     averaged : F sees on every sheet the mean over its node set (P.3) instead of the sheet's own covariance.
-    groups, shared : the blocks.
+    groups, shared : the blocks; at most one shared group, with one block per node set.
     selection : (P, 2K) E.
     power_limit : P, the same for every antenna.
     thresholds : (L, s) b; the rows of the equalities are 0.
@@ -364,7 +363,7 @@ class SaddleProblem:
     field: SensingField
     averaged: bool
     groups: tuple[BlockGroup, ...]
-    shared: tuple[SharedBlock, ...]
+    shared: tuple[SharedGroup, ...]
     selection: RealArray
     power_limit: float
     thresholds: RealArray
@@ -376,7 +375,9 @@ class SaddleProblem:
     @property
     def degree(self) -> int:
         """Degree of the barrier: sum of block sizes and number of inequalities."""
-        blocks = sum(g.size * g.n_rows * g.n_members for g in self.groups) + sum(b.size for b in self.shared)
+        blocks = sum(g.size * g.n_rows * g.n_members for g in self.groups) + sum(
+            len(self.field.node_sets) * b.size for b in self.shared
+        )
         return int(blocks + self.n_antennas + len(self.thresholds) * self.n_inequalities)
 
     def spread(self, sheets: ComplexArray) -> ComplexArray:
@@ -392,10 +393,10 @@ class SaddleProblem:
         for group, matrices in zip(self.groups, covariances.groups, strict=True):
             if group.senses:
                 grams += self.field.compress(matrices).sum(axis=1)
-        for block, matrix in zip(self.shared, covariances.shared, strict=True):
-            sheets = self.field.node_sets.sheets(block.node_set)
-            basis = self.field.basis[sheets.start, 0]
-            grams[sheets] += adjoint(basis) @ matrix @ basis
+        for matrices in covariances.shared:
+            sets = self.field.node_sets
+            basis = self.field.basis[sets.edges[:-1], 0]
+            grams += (adjoint(basis) @ matrices @ basis)[sets.of_sheet]
         return self.field.fisher(self.spread(grams))
 
     def power(self, covariances: Blocks) -> RealArray:
@@ -405,8 +406,8 @@ class SaddleProblem:
         for group, matrices in zip(self.groups, covariances.groups, strict=True):
             if group.senses:
                 power[sets.antennas] += sets.total(np.diagonal(matrices, axis1=-2, axis2=-1).real.sum(axis=1))
-        for block, matrix in zip(self.shared, covariances.shared, strict=True):
-            power[sets.antennas[block.node_set]] += sets.counts[block.node_set] * np.diagonal(matrix).real
+        for matrices in covariances.shared:
+            power[sets.antennas] += sets.counts[:, None] * np.diagonal(matrices, axis1=-2, axis2=-1).real
         return power
 
     def forms(self, covariances: Blocks) -> RealArray:
@@ -415,8 +416,8 @@ class SaddleProblem:
         for group, matrices in zip(self.groups, covariances.groups, strict=True):
             if group.forms is not None:
                 np.add.at(values, group.forms.leaf, group.forms.gradient(matrices))
-        for block, matrix in zip(self.shared, covariances.shared, strict=True):
-            values[block.leaf] += block.gradient(matrix)
+        for shared, matrices in zip(self.shared, covariances.shared, strict=True):
+            np.add.at(values, shared.leaf, shared.gradient(matrices, self.field.node_sets))
         return values
 
     def lift(self, curvature: ComplexArray, prices: Prices) -> Blocks:
@@ -434,13 +435,14 @@ class SaddleProblem:
             if group.forms is not None:
                 matrices += group.forms.lift(prices.leaf)
             groups.append(hermitian(matrices))
-        totals = sets.total(curvature) if self.shared else curvature
-        shared = []
-        for block in self.shared:
-            basis = field.basis[sets.edges[block.node_set], 0]
-            matrix = basis @ totals[block.node_set] @ adjoint(basis) + block.lift(prices.leaf)
-            shared.append(hermitian(matrix - sets.counts[block.node_set] * np.diag(power[block.node_set])))
-        return Blocks(tuple(groups), tuple(shared))
+        lifted = []
+        for shared in self.shared:
+            basis = field.basis[sets.edges[:-1], 0]
+            matrices = basis @ sets.total(curvature) @ adjoint(basis) + shared.lift(prices.leaf, sets)
+            diagonal = np.arange(shared.size)
+            matrices[:, diagonal, diagonal] -= sets.counts[:, None] * power
+            lifted.append(hermitian(matrices))
+        return Blocks(tuple(groups), tuple(lifted))
 
     def curvature(self, weights: RealArray) -> Blocks:
         """Q_j(Y) on every block."""
