@@ -214,6 +214,12 @@ class AmbiguitySurface:
         return self.sidelobes[0] if self.sidelobes else None
 
 
+def default_step_m(scenario: Scenario, mode: str, area: RealArray | None = None) -> float:
+    """A sixth of the width of the main lobe across the area [m]."""
+    angles, delays = (rule != FIXED for rule in MODES[mode])
+    return main_lobe_m(scenario, scenario.area if area is None else area, angles=angles, delays=delays) / 6
+
+
 def ambiguity_surface(
     scenario: Scenario,
     signal: NDArray[np.complexfloating],
@@ -252,8 +258,7 @@ def ambiguity_surface(
         raise ValueError(f"area = {area.tolist()}: must hold target {target} at {truth.tolist()}")
     signatures = Signatures(s, signal, mode)
     if step_m is None:
-        angles, delays = (rule != FIXED for rule in MODES[mode])
-        step_m = main_lobe_m(s, area, angles=angles, delays=delays) / 6
+        step_m = default_step_m(s, mode, area)
     surface = TargetCriterion(signatures, target, others)
     grid = coarse_grid(area, step_m)
     x, y = np.unique(grid.points[:, 0]), np.unique(grid.points[:, 1])

@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from disac.designs import crb, fisher_information, sample_covariances
-from disac.estimators.ambiguity import AmbiguitySurface, Signatures, ambiguity_surface, inverse_root
+from disac.estimators.ambiguity import (
+    AmbiguitySurface,
+    Signatures,
+    ambiguity_surface,
+    default_step_m,
+    inverse_root,
+)
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
@@ -132,6 +138,10 @@ class IntervalErrors:
         point, and the energies in H belong to the data that make D = 0. The maximum at the truth exceeds the value at
         the true position by an exponential variable of mean 1 in units of the noise (two real coordinates).
         """
+        return self._clumps(noise_sense)[0]
+
+    def _clumps(self, noise_sense: float) -> tuple[RealArray, RealArray]:
+        """Expected numbers of false maxima (G,), and the rates nu (G,)."""
         energies = self.energies * (self.n_subcarriers / noise_sense)
         weights, parts = _forms(self.sines, energies)
         one = np.ones((len(weights), 1))
@@ -142,12 +152,14 @@ class IntervalErrors:
         curvature = 2 * np.einsum("gi,gixy->gxy", energy, self.metrics)
         root = np.sqrt(np.maximum(np.linalg.det(curvature), 0))
         density: RealArray = p * nu * root / (2 * np.pi)
-        return density * self.cell_m2
+        return density * self.cell_m2, nu
 
     def outlier_probability(self, noise_sense: ArrayLike) -> RealArray:
-        """Probability 1 - exp(-expected number) that a maximum outside the main lobe wins, at sigma_s^2 (...).
+        """Probability that a maximum outside the main lobe wins, at noise powers sigma_s^2 (...).
 
-        Somewhat high: one weak draw at the truth lets several maxima win together, which are counted as independent.
+        The criterion R at the truth is common to all cells: a weak draw lets many maxima win together. Given R the
+        number in a cell is taken to be Poisson with a mean proportional to exp(-nu (1 - rho) R), rho the part of R
+        that the cell shares, so the probability is 1 - exp(-sum) averaged over the law of R, a noncentral chi-square.
         """
         return self._outliers(noise_sense)[0]
 
@@ -168,7 +180,7 @@ class IntervalErrors:
         if not factor > 1:
             raise ValueError(f"factor = {factor}: must be > 1")
         ceiling = np.log(self.span_m2 / self.crb_per_noise)
-        exponents = np.arange(ceiling - 16, ceiling)
+        exponents = np.arange(ceiling - 16, ceiling + 1, 2)
 
         def excess(exponent: float) -> float:
             noise = float(np.exp(exponent))
@@ -176,7 +188,7 @@ class IntervalErrors:
 
         for low, high in itertools.pairwise(exponents):
             if excess(float(high)) >= 0:
-                for _ in range(7):
+                for _ in range(6):
                     middle = (low + high) / 2
                     low, high = (low, middle) if excess(middle) >= 0 else (middle, high)
                 return float(np.exp((low + high) / 2))
@@ -185,10 +197,27 @@ class IntervalErrors:
     def _outliers(self, noise_sense: ArrayLike) -> tuple[RealArray, RealArray]:
         """Probability of an outlier and its mean squared error [m^2]."""
         noise = np.asarray(noise_sense, dtype=float)
-        counts = np.array([self.false_maxima(float(v)) for v in noise.ravel()])
-        expected = counts.sum(axis=-1)
-        far = counts @ self.squared_errors / np.maximum(expected, 1e-300)
-        return -np.expm1(-expected).reshape(noise.shape), far.reshape(noise.shape)
+        pairs = np.array([self._outliers_at(float(v)) for v in noise.ravel()])
+        return pairs[:, 0].reshape(noise.shape), pairs[:, 1].reshape(noise.shape)
+
+    def _outliers_at(self, noise_sense: float) -> tuple[float, float]:
+        from scipy.stats import ncx2
+
+        counts, nu = self._clumps(noise_sense)
+        energies = self.energies * (self.n_subcarriers / noise_sense)
+        energy, size = float(energies[0].sum()), self.sines.shape[1]
+        rate = nu * np.sum(energies * self.sines**2, axis=1) / energy
+        spread = np.sqrt(size + 2 * energy)
+        r = np.linspace(max(size + energy - 14 * spread, 1e-9), size + energy + 8 * spread, 400)
+        density = 2 * ncx2.pdf(2 * r, 2 * size, 2 * energy) * (r[1] - r[0])
+        log_mean = -size * np.log1p(rate) - energy * rate / (1 + rate)
+        log_counts = np.log(np.maximum(counts, 1e-300)) - log_mean
+        given = np.exp(np.minimum(log_counts - np.multiply.outer(r, rate), 50.0))
+        expected = given.sum(axis=1)
+        wins = density * -np.expm1(-expected)
+        probability = float(wins.sum())
+        far = float(np.sum(wins * (given @ self.squared_errors) / np.maximum(expected, 1e-300)))
+        return min(probability, 1.0), far / max(probability, 1e-300)
 
 
 def interval_errors(
@@ -206,9 +235,11 @@ def interval_errors(
     signal : covariances (L, N M_t, N M_t), for ``scenario.n_symbols`` symbols, or symbols (N, M_t, L, T).
     mode : "hybrid", "tof-genie" or "aoa-genie".
     target : the target whose gross errors are counted.
-    step_m : grid step, by default a sixth of the main lobe's width.
+    step_m : grid step, by default a third of the main lobe's width: the number of false maxima is a smooth integral.
     """
     s = scenario
+    if step_m is None:
+        step_m = 2 * default_step_m(s, mode)
     surface = ambiguity_surface(s, signal, mode=mode, target=target, others="held", step_m=step_m)
     signatures = Signatures(s, signal, mode)
     positions = np.stack(np.meshgrid(surface.x, surface.y), axis=-1).reshape(-1, 2)

@@ -127,11 +127,11 @@ def test_pairwise_error_is_the_simulated_one(orthogonal):
 def test_prediction_tends_to_the_bound_at_high_snr_and_to_the_area_at_low_snr():
     s = scene()
     X = symbols(s)
-    intervals = interval_errors(s, X, step_m=1.7)
+    intervals = interval_errors(s, X)
     bound = np.trace(crb(s, sample_covariances(X), "hybrid", s.n_symbols))
     assert intervals.crb_per_noise == pytest.approx(bound / s.noise_sense, rel=1e-12)
     assert intervals.mse(1.0) == pytest.approx(bound, rel=1e-9)
-    assert intervals.outlier_probability(1e4) == pytest.approx(1, abs=1e-3)
+    assert 0.95 < intervals.outlier_probability(1e4) <= 1
     assert intervals.mse(1e4) < 1.5 * intervals.span_m2
     noise = np.geomspace(1, 1e3, 7)
     assert np.all(np.diff(intervals.mse(noise)) > 0)
@@ -155,16 +155,16 @@ def simulated_errors(s, X, mode, noise, n_trials, seed):
     return np.array(errors)
 
 
-@pytest.mark.parametrize(("mode", "noise"), [("hybrid", 22.0), ("tof-genie", 17.0)])
+@pytest.mark.parametrize(("mode", "noise"), [("hybrid", 25.0), ("tof-genie", 22.0)])
 def test_outliers_are_about_as_frequent_as_predicted(mode, noise):
     s = scene()
     X = symbols(s)
     intervals = interval_errors(s, X, mode=mode)
     expected = float(intervals.outlier_probability(noise))
-    assert 0.05 < expected < 0.2
-    errors = simulated_errors(s, X, mode, noise, 400, seed=5)
+    assert 0.05 < expected < 0.3
+    errors = simulated_errors(s, X, mode, noise, 500, seed=5)
     seen = np.mean(errors > 10.0**2)
-    assert 0.35 * expected < seen < 1.1 * expected
+    assert 0.65 * expected < seen < 1.5 * expected
 
 
 @pytest.mark.slow
@@ -264,4 +264,7 @@ def test_barankin_bound_is_at_least_the_crb_and_grows_with_test_points(mode):
 def test_sidelobes_of_the_surface_are_those_of_the_prediction():
     s = scene()
     X = symbols(s)
-    assert interval_errors(s, X).surface.sidelobes == ambiguity_surface(s, X, others="held").sidelobes
+    assert (
+        interval_errors(s, X, step_m=1.5).surface.sidelobes
+        == ambiguity_surface(s, X, others="held", step_m=1.5).sidelobes
+    )
