@@ -218,6 +218,13 @@ class Linearization:
         )
 
 
+def _is_better(here: Bracket, best: Bracket, tolerance: float) -> bool:
+    """Whether a bracket is narrower or, once both are narrow enough, belongs to a point closer to feasible."""
+    if here.gap <= tolerance and best.gap <= tolerance:
+        return here.violation < best.violation
+    return here.gap < best.gap
+
+
 def run(
     problem: SaddleProblem,
     tolerance: float,
@@ -252,11 +259,7 @@ def run(
         within = here.gap <= tolerance
         if here.gap > INNER_GAP:
             inner = point
-        if (
-            best is None
-            or (within and best.gap <= tolerance and here.violation < best.violation)
-            or here.gap < best.gap
-        ):
+        if best is None or _is_better(here, best, tolerance):
             best, best_iteration = here, iteration
         polished += best.gap <= tolerance
         if best.gap <= tolerance and (best.violation <= FEASIBLE or polished > POLISHING):

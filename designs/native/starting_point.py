@@ -28,8 +28,8 @@ def _starting_factors(problem: SaddleProblem) -> Blocks:
         level = share[sets.of_sheet] / (per_sheet if group.senses else problem.n_inequalities)
         shape = (group.n_rows, group.n_members, group.size, group.size)
         groups.append(np.broadcast_to(np.sqrt(level)[:, None, None, None] * np.eye(group.size, dtype=complex), shape))
-    levels = np.sqrt(share / per_sheet).astype(complex)[:, None, None]
-    shared = [levels * np.eye(group.size) for group in problem.shared]
+    level = np.sqrt(share / per_sheet)
+    shared = [np.einsum("m,ij->mij", level, np.eye(group.size, dtype=complex)) for group in problem.shared]
     return Blocks(tuple(groups), tuple(shared))
 
 
