@@ -188,7 +188,7 @@ class IntervalErrors:
 
         for low, high in itertools.pairwise(exponents):
             if excess(float(high)) >= 0:
-                for _ in range(6):
+                for _ in range(9):
                     middle = (low + high) / 2
                     low, high = (low, middle) if excess(middle) >= 0 else (middle, high)
                 return float(np.exp((low + high) / 2))
