@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from disac.experiments.cli_runs import told_errors
+
+if TYPE_CHECKING:
+    from disac.experiments.paper_scenarios import Channel
 
 FIGURES = {
     "fig4a": "TOF, AOA and hybrid bounds against bandwidth.",
@@ -37,6 +41,13 @@ def _command(name: str, summary: str) -> click.Command:
     @_refined
     @_seed
     @_workers
+    @click.option(
+        "--channel",
+        type=click.Choice(["independent", "tdl-a", "tdl-d"]),
+        default="independent",
+        show_default=True,
+        help="User channels: the paper's, or a tapped delay line of TR 38.901 (delay spread 100 ns).",
+    )
     @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=f"Folder; default: runs/{name}-DATE.")
     @click.option(
         "--resume", "resumed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Go on with a run."
@@ -47,6 +58,7 @@ def _command(name: str, summary: str) -> click.Command:
         refined: int | None,
         seed: int,
         workers: int | None,
+        channel: Channel,
         out: Path | None,
         resumed: Path | None,
     ) -> None:
@@ -62,8 +74,9 @@ def _command(name: str, summary: str) -> click.Command:
                 quick=quick,
                 draws=draws,
                 refined=refined,
+                channel=channel,
                 workers=workers or usable_cores(),
-                rerun_line=_rerun_line(f"run {name}", quick, draws, refined, seed),
+                rerun_line=_rerun_line(f"run {name} --channel {channel}", quick, draws, refined, seed),
             )
         click.echo(f"{len(rows)} rows in {folder / 'summary.csv'}, picture {folder / (name + '.png')}")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from disac.experiments.paper import DesignSweep, EdgeSweep
+from disac.experiments.paper_scenarios import Channel
 from disac.experiments.paper_summary import PointDraws, Row, read_draws, summarize
 from disac.experiments.paper_sweeps import Sweep, sweep
 from disac.experiments.summary import write_csv
@@ -29,6 +31,7 @@ def run_figure(
     quick: bool,
     draws: int | None = None,
     refined: int | None = None,
+    channel: Channel = "independent",
     workers: int = 1,
     rerun_line: str = "",
 ) -> list[Row]:
@@ -38,6 +41,7 @@ def run_figure(
 
     Parameters
     ----------
+    channel : user channels, :data:`disac.experiments.paper_scenarios.Channel`; delay spread 100 ns.
     draws, refined : draws per point, and how many of them have the precoders of P.1 refined; None takes the effort's.
 
     Raises
@@ -47,10 +51,14 @@ def run_figure(
     from disac.experiments.paper_figures import plot_sweep
 
     spec = sweep(name)
+    settings: dict[str, Any] = {"figure": name, "seed": seed, "quick": quick}
+    if channel != "independent":
+        spec = replace(spec, fixed={**spec.fixed, "channel": channel})
+        settings["channel"] = channel
     effort = spec.effort(quick=quick)
     n_draws = draws or effort.draws
     n_refined = 0 if spec.kind != "designs" else effort.refined if refined is None else refined
-    _keep_settings(folder, {"figure": name, "seed": seed, "quick": quick, "refined": n_refined})
+    _keep_settings(folder, {**settings, "refined": n_refined})
 
     def campaign(experiment: Experiment, store: str, n_workers: int) -> list[PointDraws]:
         from disac.experiments.runner import run_campaign

@@ -11,7 +11,10 @@ from disac.experiments.paper import SIGNALS, DesignSweep, EdgeSweep, native_vari
 from disac.experiments.paper_scenarios import PaperScenario
 from disac.experiments.paper_summary import PointDraws, common_trials, root_ratio, summarize
 from disac.experiments.paper_sweeps import EDGE_MARGIN_DB, stated_variables, sweep, sweep_names
+from disac.experiments.paper_tdl import PROFILES
 from disac.experiments.runner import run_campaign
+from disac.simulator.geometry import node_to_point
+from disac.simulator.steering import steering_vector
 
 KEY = TrialKey(3, 11, 1)
 SMALL = {"n_nodes": 2, "n_antennas": 3, "n_subcarriers": 4}
@@ -37,12 +40,54 @@ def test_every_draw_has_the_stated_powers(fields):
     assert scenario.tx_power / scenario.noise_sense == pytest.approx(100.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "taps", "rms", "total"), [("tdl-a", 23, 1.000058, 3.467660), ("tdl-d", 14, 0.993721, 1.075645)]
+)
+def test_delay_profiles_are_those_of_the_standard(name, taps, rms, total):
+    profile = PROFILES[name]
+    assert len(profile.delays) == len(profile.powers_db) == taps
+    assert profile.rms_delay == pytest.approx(rms, abs=1e-6)
+    assert sum(10 ** (power / 10) for power in profile.powers_db) == pytest.approx(total, abs=1e-6)
+
+
+def test_specular_path_carries_the_k_factor():
+    power = PROFILES["tdl-d"].powers
+    assert 10 * np.log10(power[0] / power[1:].sum()) == pytest.approx(8.98465, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tdl-a", "tdl-d"])
+def test_tapped_delay_lines_have_unit_gain_and_their_correlation(name):
+    frequencies = 100e-9 * np.array([0.0, 625e3, 1e6])
+    h = PROFILES[name].draw(np.random.default_rng(0), np.full((40, 50), 0.3), frequencies, 8)
+    samples = h.transpose(2, 0, 1, 3).reshape(3, -1)
+    np.testing.assert_allclose(np.mean(np.abs(samples) ** 2, axis=1), 1.0, atol=0.05)
+    measured = np.mean(samples[1:] * samples[0].conj(), axis=1)
+    expected = [PROFILES[name].frequency_correlation(offset) for offset in frequencies[1:]]
+    np.testing.assert_allclose(measured, expected, atol=0.05)
+    if name == "tdl-a":
+        np.testing.assert_allclose(np.abs(expected), [0.931970, 0.855469], atol=1e-6)
+
+
+def test_specular_path_points_at_the_user():
+    """A single path: the matched beam of the steering vector collects the gain of all antennas."""
+    flat = PROFILES["tdl-d"]
+    alone = type(flat)(delays=(0.0,), powers_db=(0.0,), specular=True)
+    h = alone.draw(np.random.default_rng(1), np.array([[0.4]]), np.zeros(1), 6)[0, 0, 0]
+    assert abs(h.conj() @ steering_vector(0.4, 6).conj()) == pytest.approx(6.0)
+    scenario = PaperScenario(channel="tdl-d", n_users=2).draw(KEY)
+    angles = node_to_point(scenario.nodes, scenario.orientations, scenario.users).angle
+    beams = np.einsum("nulm,num->nul", scenario.channels, steering_vector(angles, 6))
+    assert np.mean(np.abs(beams) ** 2) / 36 > 0.7
+
+
 def test_total_power_is_the_same_for_any_number_of_antennas():
     totals = [m * PaperScenario(n_antennas=m).draw(KEY).tx_power for m in (3, 6, 16)]
     np.testing.assert_allclose(totals, 6.0, rtol=1e-14)
 
 
-@pytest.mark.parametrize("fields", [{"n_nodes": 5}, {"n_users": 0}, {"n_antennas": 17}, {"layout": "fig4"}])
+@pytest.mark.parametrize(
+    "fields", [{"n_nodes": 5}, {"n_users": 0}, {"n_antennas": 17}, {"layout": "fig4"}, {"channel": "x"}]
+)
 def test_scenarios_outside_the_paper_are_refused(fields):
     name = next(iter(fields))
     with pytest.raises(ValueError, match=name):
