@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from disac.designs.native.bounds import missing_in_leaves, objective
 from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
 
+RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
 STARTING_POWER = 0.8
@@ -29,8 +30,14 @@ def _starting_factors(problem: SaddleProblem) -> Blocks:
         shape = (group.n_rows, group.n_members, group.size, group.size)
         groups.append(np.broadcast_to(np.sqrt(level)[:, None, None, None] * np.eye(group.size, dtype=complex), shape))
     level = np.sqrt(share / per_sheet)
-    shared = [np.einsum("m,ij->mij", level, np.eye(group.size, dtype=complex)) for group in problem.shared]
+    shared = [_multiples_of_identity(level, group.size) for group in problem.shared]
     return Blocks(tuple(groups), tuple(shared))
+
+
+def _multiples_of_identity(levels: RealArray, size: int) -> ComplexArray:
+    matrices = np.zeros((len(levels), size, size), dtype=np.complex128)
+    matrices[:, np.arange(size), np.arange(size)] = levels[:, None]
+    return matrices
 
 
 def starting_covariances(problem: SaddleProblem) -> Blocks:
