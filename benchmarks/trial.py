@@ -44,9 +44,8 @@ def main() -> None:
             records = experiment.run(context, [TrialKey(1, point_key(point), trial) for trial in range(100)])
             ratio = np.sqrt(sum(r["sq_error_m2"] for r in records) / sum(r["crb_m2"] for r in records))
             trial_ms, noise_ms = 1e3 * seconds["trial"], 1e3 * seconds["noise"]
-            print(
-                f"{len(targets):2d} {n_symbols:3d} | {trial_ms:6.2f} {noise_ms:7.4f} {trial_ms / noise_ms:12.1f} | {ratio:.3f}"
-            )
+            times = f"{trial_ms:6.2f} {noise_ms:7.4f} {trial_ms / noise_ms:12.1f}"
+            print(f"{len(targets):2d} {n_symbols:3d} | {times} | {ratio:.3f}")
 
 
 if __name__ == "__main__":
