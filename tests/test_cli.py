@@ -161,6 +161,17 @@ def test_stopping_by_precision_is_stored_and_survives_a_resume(tmp_path):
     assert _records(tmp_path / "r") == before
 
 
+def test_sidelobes_and_ambiguity_leave_tables_and_pictures(tmp_path):
+    result = _invoke("run", "sidelobes", *SMALL[:2], "--design", "p2", "--draws", 2, "--out", tmp_path / "s")
+    assert result.exit_code == 0, result.output
+    assert "p2 at 30 dB: PSLR" in result.output
+    assert {"summary.csv", "profiles.csv", "pslr.png"} <= {path.name for path in (tmp_path / "s").iterdir()}
+    result = _invoke("run", "ambiguity", *SMALL, "--design", "uniform", "--sinr-db", -30, "--out", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    assert "sidelobes in the area" in result.output
+    assert (tmp_path / "a" / "ambiguity.png").exists()
+
+
 def test_shards_merge_into_the_single_run(finished, tmp_path):
     folder, _ = finished
     for part in ("1", "2"):
