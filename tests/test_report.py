@@ -30,7 +30,7 @@ from disac.experiments.stopping import TimeLimit
 from disac.experiments.store import RunReader, StoreError
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
-HOSTILE = "</title></pre></td><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&amp;{{ 7 * 7 }}"
+HOSTILE = "</title></pre></td><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&amp;{{ 7331 * 7331 }}"
 LINK = ["run", "link", "--set", "targets=[[0.0, 5.0]]", "--set", "n_subcarriers=8", "--snr-db", "0,30", "--trials", "8"]
 
 
@@ -118,7 +118,8 @@ def test_a_link_run_is_told_in_full(link):
     assert "Complete: every point has its reason to stop." in words
     assert "No trial failed." in words
     assert (link / "rerun.txt").read_text().strip() in words
-    assert pairs["trials"] == "8"
+    assert pairs["trials"] == "16 at 2 points"
+    assert pairs["stopping.trials"] == "8"
     assert pairs["seed"] == "0"
     provenance = json.loads((link / "provenance.json").read_text())
     assert pairs["disac"].startswith(provenance["disac"])
@@ -317,7 +318,7 @@ def test_hostile_text_stays_text(tmp_path):
     page = _write(folder)
     assert page.tags <= _write(clean).tags | {"details", "summary", "strong", "h3", "li", "ul"}
     assert page.words.count("<script>alert(1)</script>") > 12
-    assert "49" not in re.findall(r"\{\{|\b49\b", page.words)
+    assert "53743561" not in page.words
 
 
 def test_hostile_summary_stays_text(link, tmp_path):

@@ -367,7 +367,9 @@ def _separate_groups(
     n_users, sinr = relaxed.n_constrained_users, relaxed.sinr
     beams = relaxed.signal.startswith("beamforming")
     node = field.node_sets.of_sheet
-    shared = (SharedGroup(channels[subcarrier, node], np.full(n_users, -sinr), subcarrier),) if beams else ()
+    shared = (
+        (SharedGroup(channels[subcarrier, node][..., :n_users], np.full(n_users, -sinr), subcarrier),) if beams else ()
+    )
     forms = None
     if n_users:
         user = np.arange(n_users)
