@@ -1,7 +1,7 @@
 """How often the native solver fails: random feasible scenarios, each certified from recomputed quantities.
 
 Run as ``python benchmarks/census.py --count 1000``. N 1-4, K 1-3, U 1-3, M 2-8, L 8-24, B 3-300 MHz, five signal
-models, hybrid, TOF and AOA bounds, thresholds from -10 dB to 0.1 dB below the certified edge (15 % of them right there).
+models, hybrid, TOF and AOA bounds, thresholds from -10 dB to 0.1 dB below the certified edge (15 % right there).
 A scenario counts as solved when its certified relative gap is at most 1e-5, as inaccurate when it is larger, and as
 failed when anything is raised. Every scenario that is not solved is printed with the seed that draws it again.
 """
