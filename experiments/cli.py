@@ -14,7 +14,7 @@ import click
 import disac
 from disac.experiments import cli_design, cli_paper, cli_report, cli_runs, cli_sidelobes
 from disac.experiments.cli_runs import told_errors
-from disac.experiments.cli_scenario import assignment, say, say_warnings, scenario_of
+from disac.experiments.cli_scenario import assignment, say, say_warnings, scenario_of, threshold_given
 
 if TYPE_CHECKING:
     from disac.simulator import Scenario
@@ -29,8 +29,8 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
 
     name = "numbers"
 
-    def __init__(self, kind: type[int] | type[float], minimum: float = float("-inf")) -> None:
-        self.kind, self.minimum = kind, minimum
+    def __init__(self, kind: type[int] | type[float], minimum: float, maximum: float) -> None:
+        self.kind, self.minimum, self.maximum = kind, minimum, maximum
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         """Parse and check; click calls this."""
@@ -45,8 +45,8 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
                 kind = "a whole number" if self.kind is int else "a number"
                 self.fail(f"{part!r} is not {kind} or a range start:stop:step", param, ctx)
         for number in numbers:
-            if not self.minimum <= number < float("inf"):
-                self.fail(f"{number} is out of range: must be finite and at least {self.minimum:g}", param, ctx)
+            if not self.minimum <= number <= self.maximum:
+                self.fail(f"{number} is out of range: must be in [{self.minimum:g}, {self.maximum:g}]", param, ctx)
         return tuple(numbers)
 
 
@@ -131,10 +131,10 @@ def run() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Transmit the precoders of this file (disac design writes one) instead of solving a design.",
 )
-@click.option("--sinr-db", type=Numbers(float), help="SINR thresholds Gamma_c [dB]; default: the preset's.")
+@click.option("--sinr-db", type=Numbers(float, -300, 300), help="SINR thresholds Gamma_c [dB]; default: the preset's.")
 @click.option(
     "--snr-db",
-    type=Numbers(float),
+    type=Numbers(float, -150, 150),
     default="-50:30:10",
     show_default=True,
     help="P_T/sigma^2 of the link [dB] (sensing and users alike); numbers and ranges start:stop:step.",
@@ -144,7 +144,7 @@ def run() -> None:
 )
 @click.option("--quick", is_flag=True, help="A rough version in seconds: 20 trials a point, unless --trials is given.")
 @click.option("--resolve", is_flag=True, help="Solve the design anew at every SNR, not once at the preset's.")
-@click.option("--symbols", type=Numbers(int, 1), help="OFDM symbols T per trial; default: the scenario's.")
+@click.option("--symbols", type=Numbers(int, 1, 65536), help="OFDM symbols T per trial; default: the scenario's.")
 @click.option("--modulation", type=Names(MODULATIONS), default="qpsk", show_default=True, help="QAM of the data.")
 @click.option(
     "--radar",
@@ -232,13 +232,20 @@ def run_link(
     from disac.experiments.run_folder import new_folder, rerun_line, usable_cores, write_provenance
 
     if resumed is not None:
+        refuse_other_options("resumed", "workers", "executor", "scheduler", "shard")
         job, seed, stopping = load_job(resumed)
         folder = resumed
     else:
+        if file is not None and chosen("preset"):
+            raise click.UsageError("--preset and --scenario exclude each other")
+        if precoders is not None and sinr_db is not None:
+            raise click.UsageError("--precoders sends what the file holds: --sinr-db would change nothing")
         if precoders is not None and (resolve or sweep):
             raise click.UsageError("--precoders sends what the file holds and goes with neither --resolve nor --sweep")
         scenario, threshold = scenario_of(preset, file, settings)
         stopping = stopping_policy(trials or (20 if quick else 200), precision, bit_errors, seconds)
+        if pilots and pilots < scenario.n_users:
+            raise click.UsageError(f"--pilots {pilots}: must be 0 or at least the number of users, {scenario.n_users}")
         say_warnings(scenario)
         with told_errors():
             if precoders is not None:
@@ -247,7 +254,7 @@ def run_link(
                 designed = design_cases(
                     _swept(scenario, sweep),
                     designs=[name.strip() for name in designs.split(",")],
-                    sinr_db=sinr_db or (threshold,),
+                    sinr_db=sinr_db or (threshold_given(threshold),),
                     n_symbols=symbols,
                     snr_db=snr_db,
                     resolve=resolve,
@@ -286,6 +293,26 @@ def run_link(
         say(f"interrupted; nothing is lost, go on with: disac run link --resume {folder}")
         raise SystemExit(130) from None
     _print_rows(rows, job.fields, folder, seed)
+    if all(row.get("rmse_m") is None for row in rows):
+        raise SystemExit(1)
+
+
+def chosen(parameter: str) -> bool:
+    """Whether an option was given on the command line, not left at its default."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def refuse_other_options(*allowed: str) -> None:
+    """Refuse options given on the command line that a resumed run takes from its folder instead."""
+    context = click.get_current_context()
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in allowed and chosen(str(parameter.name))
+    ]
+    if given:
+        raise click.UsageError(f"--resume takes everything from its folder: it does not go with {', '.join(given)}")
 
 
 def _print_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str], folder: Path, seed: int) -> None:
@@ -346,7 +373,8 @@ def describe(what: str, settings: tuple[str, ...], plot: Path | None) -> None:
     try:
         paths = plot_scene(scenario, stem)
     except OSError as error:
-        raise click.ClickException(f"cannot draw the scene: {error}; choose a place with --plot") from None
+        say(f"the scene is not drawn: {error}; choose a place with --plot")
+        return
     click.echo(f"scene drawn in {', '.join(str(path) for path in paths)}")
 
 

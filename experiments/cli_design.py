@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from disac.experiments.cli_runs import told_errors
-from disac.experiments.cli_scenario import say_warnings, scenario_of
+from disac.experiments.cli_scenario import say_warnings, scenario_of, threshold_given
 
 if TYPE_CHECKING:
     from disac.designs import DesignResult
@@ -44,10 +44,11 @@ def design(
     from disac.experiments.design_figures import plot_beampatterns, plot_subcarrier_power
     from disac.experiments.run_folder import new_folder
 
-    scenario, threshold = scenario_of(preset, file, settings)
+    scenario, threshold = scenario_of(preset, file, settings, sinr_db)
+    threshold_given(threshold)
     say_warnings(scenario)
     with told_errors():
-        result = solve(name, scenario, threshold if sinr_db is None else sinr_db, solver=solver or DEFAULT_SOLVER)
+        result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER)
     for line in summary_lines(result):
         click.echo(line)
     folder = new_folder("design", out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +13,37 @@ if TYPE_CHECKING:
     from disac.simulator import Scenario
 
 
-def scenario_of(preset_name: str, file: Path | None, settings: tuple[str, ...]) -> tuple[Scenario, float]:
-    """The scenario of a preset or file with fields replaced, and the SINR threshold that goes with it [dB]."""
+def scenario_of(
+    preset_name: str, file: Path | None, settings: tuple[str, ...], sinr_db: float | None = None
+) -> tuple[Scenario, float]:
+    """The scenario of a preset or file with fields replaced, and the SINR threshold: ``sinr_db`` or the preset's [dB].
+
+    A file has no threshold of its own; where none is given it is NaN, and :func:`threshold_given` refuses it.
+    """
     from disac.simulator import Scenario, preset
 
     try:
         if file is not None:
-            scenario, sinr_db = Scenario.from_toml(file), 20.0
+            scenario, own = Scenario.from_toml(file), float("nan")
         else:
             chosen = preset(preset_name)
-            scenario, sinr_db = chosen.scenario, chosen.sinr_db
+            scenario, own = chosen.scenario, chosen.sinr_db
         fields = dict(assignment(text) for text in settings)
-        return (scenario.replace(**fields) if fields else scenario), sinr_db
+        return (scenario.replace(**fields) if fields else scenario), own if sinr_db is None else sinr_db
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def threshold_given(sinr_db: float) -> float:
+    """The threshold, where there is one.
+
+    Raises
+    ------
+    click.UsageError : the scenario comes from a file and no threshold was given.
+    """
+    if math.isnan(sinr_db):
+        raise click.UsageError("--scenario FILE has no SINR threshold of its own: give --sinr-db")
+    return sinr_db
 
 
 def assignment(text: str, option: str = "--set") -> tuple[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from disac.experiments.cli_runs import told_errors
-from disac.experiments.cli_scenario import say_warnings, scenario_of
+from disac.experiments.cli_scenario import say_warnings, scenario_of, threshold_given
 
 _preset = click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use.")
 _file = click.option(
@@ -52,7 +52,7 @@ def sidelobes(
     say_warnings(scenario)
     names = [name.strip() for name in designs.split(",")]
     with told_errors():
-        rows = list(sidelobe_study(scenario, names, sinr_db or (threshold,), draws))
+        rows = list(sidelobe_study(scenario, names, sinr_db or (threshold_given(threshold),), draws))
     if not rows:
         raise click.ClickException("no draw is feasible for these designs and thresholds; lower --sinr-db")
     summary = summarize_sidelobes(rows)
@@ -105,10 +105,10 @@ def ambiguity(
     from disac.experiments.run_folder import new_folder
     from disac.experiments.sidelobes import plot_ambiguity
 
-    scenario, threshold = scenario_of(preset, file, settings)
+    scenario, threshold = scenario_of(preset, file, settings, sinr_db)
     say_warnings(scenario)
     with told_errors():
-        result = design(name, scenario, threshold if sinr_db is None else sinr_db)
+        result = design(name, scenario, threshold_given(threshold))
         surface = ambiguity_surface(result.scenario, result.covariances, mode=mode, target=target, others=others)
     folder = new_folder("ambiguity", out)
     plot_ambiguity(result.scenario, surface, folder / "ambiguity")

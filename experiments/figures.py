@@ -91,8 +91,8 @@ def plot_rmse(
         for index, (label, group) in enumerate(groups.items()):
             at = _column(group, x)
             color = f"C{index % 7}"
-            ax.plot(at, _column(group, "rcrb_realized_m"), "-", color=color)
-            ax.plot(at, _column(group, "rcrb_expected_m"), ":", color=color)
+            _line(ax, at, _column(group, "rcrb_realized_m"), "-", color)
+            _line(ax, at, _column(group, "rcrb_expected_m"), ":", color)
             _with_interval(ax, at, group, "rmse", "_m", color, _marker(index), label)
         ax.set_yscale("log")
         _label_abscissa(ax, rows, x)
@@ -112,19 +112,24 @@ def plot_ber(
     *,
     fields: Sequence[str],
     x: str = "snr_db",
+    theory: Sequence[Row] = (),
 ) -> list[Path]:
-    """Bit error ratio with its 95 % interval as markers, theory as lines; no error is drawn as an upper bound."""
+    """Bit error ratio with its 95 % interval as markers, theory as lines; no error is drawn as an upper bound.
+
+    ``theory`` holds rows between the simulated points for a smooth curve; without them the line joins the points.
+    """
     from matplotlib.lines import Line2D
 
     with figure() as fig:
         ax = fig.add_subplot()
         groups = series_of(rows, x, [name for name in fields if name != "mode"])
+        curves = series_of(theory, x, [name for name in fields if name != "mode"])
         for index, (label, every) in enumerate(groups.items()):
             group = [row for row in every if row.get("mode") == every[0].get("mode")]
-            at = _column(group, x)
             color = f"C{index % 7}"
-            ax.plot(at, _column(group, "ber_theory"), "-", color=color)
-            ax.plot(at, _column(group, "ber_theory_average_sinr"), ":", color=color)
+            curve = curves.get(label, group)
+            for name, style in (("ber_theory", "-"), ("ber_theory_average_sinr", ":")):
+                _line(ax, _column(curve, x), _column(curve, name), style, color)
             seen = [row for row in group if row.get("ber") is not None and row["ber"] > 0]
             none = [row for row in group if row.get("ber") == 0]
             _with_interval(ax, _column(seen, x), seen, "ber", "", color, _marker(index), label)
@@ -143,6 +148,14 @@ def plot_ber(
         ]
         _legend_below(fig, ax, proxies, len(groups) > 1)
         return save(fig, stem)
+
+
+def _line(ax: Axes, at: Any, values: Any, style: str, color: str) -> None:
+    """A theory or bound line; across the axes where there is one point only."""
+    if len(at) == 1:
+        ax.axhline(values[0], ls=style, color=color)
+    else:
+        ax.plot(at, values, ls=style, color=color)
 
 
 def _label_abscissa(ax: Axes, rows: Sequence[Row], x: str) -> None:

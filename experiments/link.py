@@ -98,6 +98,9 @@ class LinkExperiment:
             for value in values:
                 if value not in known:
                     raise ValueError(f"{field} = {value!r}: must be one of {', '.join(known)}")
+        most_users = max((case.scenario.n_users for case in self.cases), default=0)
+        if self.n_pilots and self.n_pilots < most_users:
+            raise ValueError(f"n_pilots = {self.n_pilots}: must be 0 or at least U = {most_users}, one per user")
 
     def config(self) -> dict[str, Any]:
         """What, besides the points, decides a record: two runs with equal configuration can be merged."""
@@ -268,6 +271,7 @@ class LinkTrial:
             "snr_sense": measured_snr(synthesize(s, X, phases=phases), Y),
             "sq_error_m2": float(np.sum(errors**2)),
             "crb_m2": float(np.trace(bound)),
+            "crb_squared_m4": float(np.sum(bound**2)),
             "mahalanobis2": float(stacked @ np.linalg.solve(bound, stacked)),
             "converged": bool(estimate.converged),
             "at_edge": bool(np.any(estimate.at_edge)),

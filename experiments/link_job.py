@@ -110,11 +110,18 @@ def loaded_cases(
 
     Raises
     ------
-    ValueError : no precoder file, or shapes that do not fit the scenario.
+    ValueError : no precoder file, shapes that do not fit the scenario, or more power than its antennas may send.
     """
+    from disac.designs import antenna_power, transmitted_covariances
     from disac.designs.precoder_file import load_precoders
 
     saved = load_precoders(path, scenario, same_scenario=False)
+    power = antenna_power(transmitted_covariances(saved.comm_precoders, saved.radar_precoders)).max()
+    if power > scenario.tx_power * (1 + 1e-6):
+        raise ValueError(
+            f"{path}: an antenna sends {power:.6g}, more than tx_power = {scenario.tx_power:g}; "
+            "the SNR axis P_T/sigma^2 would be wrong"
+        )
     if saved.scenario_digest != scenario.digest:
         say(f"warning: {path} was designed for another scenario; its SINR and power limits need not hold in this one")
     fields: dict[str, Any] = {"design": saved.name}
@@ -303,10 +310,25 @@ def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:
         x = _abscissa(drawn, job.fields)
         paths += plot_rmse(drawn, folder / "rmse", fields=job.fields, x=x)
         if any("ber" in row for row in drawn):
-            paths += plot_ber(drawn, folder / "ber", fields=job.fields, x=x)
+            theory = list(_theory_between(job.experiment)) if x == "snr_db" else []
+            paths += plot_ber(drawn, folder / "ber", fields=job.fields, x=x, theory=theory)
     if job.experiment.cases:
         paths += plot_scene(job.experiment.cases[0].scenario, folder / "scene")
     return paths
+
+
+def _theory_between(experiment: LinkExperiment) -> Iterator[Row]:
+    """BER theory every decibel between the simulated SNRs, where it does not depend on the trials' phases."""
+    if len(experiment.snr_db) < 2:
+        return
+    grid = np.arange(min(experiment.snr_db), max(experiment.snr_db) + 0.5)
+    shown = [point for point in experiment.points() if point["mode"] == experiment.modes[0]]
+    for point in (point for point in shown if point["snr_db"] == experiment.snr_db[0]):
+        if not experiment.prepare(point).single_node_subcarriers:
+            continue
+        for snr_db in grid:
+            between = {**point, "snr_db": float(snr_db)}
+            yield {**between, **experiment.prepare(between).fixed_ber_theory}
 
 
 def _abscissa(rows: Sequence[Row], fields: Sequence[str]) -> str:

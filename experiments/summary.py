@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.intervals import bootstrap_rmse_interval, clustered_error_rate_interval, zero_error_bound
+from disac.experiments.intervals import (
+    bootstrap_rmse_interval,
+    chi_square_rmse_interval,
+    clustered_error_rate_interval,
+    zero_error_bound,
+)
 from disac.experiments.keys import Purpose, TrialKey, point_key
 
 Record = Mapping[str, Any]
@@ -19,6 +24,11 @@ Row = dict[str, Any]
 GROSS_ERROR_PROBABILITY = 1e-7
 """A trial is a gross error when its error, measured in the realized CRB, would be this unlikely for a Gaussian of that
 covariance: the estimate sits on another peak of the likelihood."""
+
+
+BOOTSTRAP_TRIALS = 50
+"""Trials from which the RMSE's interval is the BCa bootstrap. Resamples of fewer trials cover far too seldom; there the
+interval is that of Gaussian errors with the realized CRB's (effective) degrees of freedom, which gross errors break."""
 
 
 def summarize_point(
@@ -77,9 +87,15 @@ def _localization(point: Mapping[str, Any], records: Sequence[Record], seed: int
     rmse, rcrb = float(np.sqrt(squared.mean())), float(np.sqrt(bound.mean()))
     row: Row = {"rmse_m": rmse, "rcrb_realized_m": rcrb, "ratio": rmse / rcrb}
     if len(records) > 1:
-        absolute = bootstrap_rmse_interval(squared, rng=rng, level=level)
-        relative = bootstrap_rmse_interval(squared, bounds=bound, rng=rng, level=level)
-        row.update(rmse_low_m=absolute.low, rmse_high_m=absolute.high, ratio_low=relative.low, ratio_high=relative.high)
+        if len(records) < BOOTSTRAP_TRIALS:
+            degrees = float(len(records) * bound.mean() ** 2 / _column(records, "crb_squared_m4").mean())
+            absolute = chi_square_rmse_interval(rmse, degrees, level)
+            relative = chi_square_rmse_interval(rmse / rcrb, degrees, level)
+        else:
+            absolute = bootstrap_rmse_interval(squared, rng=rng, level=level)
+            relative = bootstrap_rmse_interval(squared, bounds=bound, rng=rng, level=level)
+        row.update(rmse_low_m=absolute.low, rmse_high_m=absolute.high, rmse_interval=absolute.method)
+        row.update(ratio_low=relative.low, ratio_high=relative.high)
     for axis in "xy":
         per_target = np.stack([_column(records, f"error_{axis}{k}_m") for k in range(n_targets)])
         bounds = np.stack([_column(records, f"crb_{axis}{k}_m2") for k in range(n_targets)])
@@ -150,23 +166,21 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the table that the terminal shows: swept fields that vary, then results with intervals."""
     varying = [name for name in fields if len({row.get(name) for row in rows}) > 1] or list(fields[-1:])
-    header = [
-        *varying,
-        "RMSE [m] (95 %)",
-        "RCRB realized",
-        "expected",
-        "ratio (95 %)",
-        "BER (95 %)",
-        "theory",
-        "trials",
-    ]
+    estimated = any("ber_estimated" in row for row in rows)
+    bers = ("BER (95 %)", "theory", *(("BER, channel estimated", "theory") if estimated else ()))
+    header = [*varying, "RMSE [m] (95 %)", "RCRB realized", "expected", "ratio (95 %)", *bers, "trials", "failed"]
     cells = []
     for row in rows:
         fields_text = [_field_text(row.get(name)) for name in varying]
         if row.get("rmse_m") is None:
-            cells.append([*fields_text, row["status"], "", "", "", "", "", str(row["trials"])])
+            blanks = [""] * (3 + len(bers))
+            cells.append(
+                [*fields_text, row["status"].partition(":")[0], *blanks, str(row["trials"]), str(row["failed"])]
+            )
             continue
-        trials = str(row["trials"]) + (f" ({row['failed']} failed)" if row["failed"] else "")
+        bers_text = [_ber_text(row, "ber"), _number(row.get("ber_theory"))]
+        if estimated:
+            bers_text += [_ber_text(row, "ber_estimated"), _number(row.get("ber_estimated_theory"))]
         cells.append(
             [
                 *fields_text,
@@ -174,9 +188,9 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
                 f"{row['rcrb_realized_m']:.4g}",
                 f"{row['rcrb_expected_m']:.4g}",
                 f"{row['ratio']:.3f} [{row.get('ratio_low', np.nan):.3f}, {row.get('ratio_high', np.nan):.3f}]",
-                _ber_text(row),
-                f"{row['ber_theory']:.3g}" if "ber_theory" in row else "",
-                trials,
+                *bers_text,
+                str(row["trials"]),
+                str(row["failed"]),
             ]
         )
     return header, cells
@@ -186,9 +200,13 @@ def _field_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def _ber_text(row: Row) -> str:
-    if "ber" not in row:
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _ber_text(row: Row, name: str) -> str:
+    if name not in row:
         return ""
-    if row["ber"] == 0:
-        return f"< {row['ber_high']:.2g} (0 errors)"
-    return f"{row['ber']:.3g} [{row['ber_low']:.2g}, {row['ber_high']:.2g}]"
+    if row[name] == 0:
+        return f"< {row[f'{name}_high']:.2g} (0 errors)"
+    return f"{row[name]:.3g} [{row[f'{name}_low']:.2g}, {row[f'{name}_high']:.2g}]"

@@ -140,6 +140,9 @@ def _contradictions(
             apart = float(np.hypot(*(s.nodes[i] - s.nodes[j])))
             if apart < CLOSE_NODES_M:
                 warnings.append(f"nodes {i} and {j} are {apart:.3g} m apart: are these degrees pasted as metres?")
+    spread = np.linalg.svd(s.nodes - s.nodes.mean(axis=0), compute_uv=False)
+    if s.n_nodes > 1 and spread[-1] <= 1e-6 * spread[0]:
+        warnings.append("all nodes lie on one line: delays alone cannot tell a target from its mirror image")
     behind = np.argwhere(np.cos(s.target_geometry.angle) < 0)
     warnings += [
         f"target {k} lies behind node {n}: its array cannot tell front from back (sin theta repeats)" for n, k in behind

@@ -74,6 +74,9 @@ def _plane(shape: str) -> BeforeValidator:
     return BeforeValidator(parse_points)
 
 
+_MODELS = {"amplitudes": "amplitude_model", "channels": "channel_model"}
+"""Array fields and the attributes that remember the random models that drew them."""
+
 Count = Annotated[int, Field(ge=1, le=65536)]
 Positive = Annotated[float, Field(gt=0, le=1e30)]
 
@@ -144,6 +147,9 @@ class Scenario(BaseModel):
     channel_model: RandomChannels | None = None
 
     def __init__(self, **fields: Any) -> None:
+        for array, model in _MODELS.items():
+            if model in fields:
+                raise ScenarioError(f"{model}: follows from {array}; give {array} = {{seed = ...}} or an array instead")
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in fields.items()}
         try:
             super().__init__(**plain)
@@ -215,7 +221,7 @@ class Scenario(BaseModel):
         Fields that were left at a default that follows from others (orientations, prefix, area) are kept as resolved
         unless the field that they follow from is replaced and they equal its default.
         """
-        unknown = set(fields) - set(type(self).model_fields)
+        unknown = (set(fields) - set(type(self).model_fields)) | (set(fields) & set(_MODELS.values()))
         if unknown:
             type(self)(**{**self._inputs(), **fields})
         inputs = self._inputs()
@@ -232,7 +238,7 @@ class Scenario(BaseModel):
     def _inputs(self) -> dict[str, Any]:
         """Constructor arguments that give this value: random models in place of the arrays that they drew."""
         inputs = {name: getattr(self, name) for name in type(self).model_fields}
-        for array, model in (("amplitudes", "amplitude_model"), ("channels", "channel_model")):
+        for array, model in _MODELS.items():
             drawn_by = inputs.pop(model)
             if drawn_by is not None:
                 inputs[array] = drawn_by
@@ -407,7 +413,7 @@ def _lines(model: type[BaseModel], error: ValidationError, prefix: str = "") -> 
         if item["type"] == "missing":
             lines.append(f"{name}: missing, must be given")
         elif item["type"] == "extra_forbidden":
-            known = ", ".join(model.model_fields)
+            known = ", ".join(field for field in model.model_fields if field not in _MODELS.values())
             lines.append(f"{name} = {_shown(item['input'])}: unknown field; the fields are {known}")
         else:
             allowed = _allowed(model, str(item["loc"][0]))

@@ -79,6 +79,25 @@ def _interrupt(_, progress):
     raise KeyboardInterrupt
 
 
+def test_resume_refuses_what_it_would_ignore(finished):
+    folder, _ = finished
+    result = _invoke("run", "link", "--resume", folder, "--trials", 30, "--seed", 4)
+    assert result.exit_code == 2
+    assert "does not go with --trials, --seed" in " ".join(result.output.split())
+
+
+def test_a_scenario_file_needs_a_threshold_and_saved_precoders_keep_the_power(finished, tmp_path):
+    folder, _ = finished
+    result = _invoke("run", "link", "--scenario", folder / "scenario-0.toml", "--out", tmp_path / "a")
+    assert result.exit_code == 2
+    assert "has no SINR threshold of its own: give --sinr-db" in " ".join(result.output.split())
+    assert _invoke("design", "uniform", *SMALL, "--sinr-db", -30, "--out", tmp_path / "d").exit_code == 0
+    sent = tmp_path / "d" / "precoders.npz"
+    result = _invoke(*QUICK, "--set", "tx_power=0.5", "--precoders", sent, "--out", tmp_path / "b")
+    assert result.exit_code == 1
+    assert "more than tx_power = 0.5" in " ".join(result.output.split())
+
+
 def test_resume_of_a_complete_run_changes_nothing(finished, tmp_path):
     folder, _ = finished
     copy = tmp_path / "copy"
@@ -108,11 +127,14 @@ def test_a_used_folder_is_refused(finished):
         (["--mode", "tof"], "'tof' is not one of hybrid, tof-genie"),
         (["--snr-db", "10:0:5"], "is not a number or a range"),
         (["--snr-db", "nan"], "out of range"),
-        (["--symbols", "0"], "0 is out of range: must be finite and at least 1"),
+        (["--symbols", "0"], "0 is out of range: must be in [1, 65536]"),
         (["--design", "p9"], "design = 'p9': must be one of"),
         (["--trials", "1"], "1 is not in the range x>=2"),
         (["--sweep", "targets=[0, 0]"], "takes numbers or names"),
-        (["--sinr-db", "1000"], "sinr_db = 1000"),
+        (["--sinr-db", "1000"], "1000.0 is out of range: must be in [-300, 300]"),
+        (["--snr-db", "400"], "400.0 is out of range: must be in [-150, 150]"),
+        (["--pilots", "1"], "--pilots 1: must be 0 or at least the number of users, 2"),
+        (["--set", "channel_model={seed=5}"], "channel_model: follows from channels"),
     ],
 )
 def test_wrong_input_is_one_clear_line(args, message, tmp_path):

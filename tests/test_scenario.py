@@ -38,6 +38,7 @@ WRONG = [
     ({"n_symbols": 0}, r"n_symbols = 0: .*allowed: >= 1"),
     ({"tx_power": 0.0}, r"tx_power = 0\.0: .*allowed: > 0"),
     ({"noise_sense": float("nan")}, r"noise_sense = nan"),
+    ({"channel_model": {"seed": 5}}, r"channel_model: follows from channels; give channels = \{seed"),
     ({"targets": []}, r"targets = \[\]: at least 1 is needed"),
     ({"area": [[5.0, -5.0], [0.0, 1.0]]}, r"area = .*min < max"),
 ]

@@ -20,6 +20,7 @@ def _records(n, seed=0, users=2, bits=1000, ber=1e-2, outliers=0):
         record = {
             "sq_error_m2": float(error @ error),
             "crb_m2": float(np.trace(CRB)),
+            "crb_squared_m4": float(np.sum(CRB**2)),
             "mahalanobis2": float(error @ np.linalg.solve(CRB, error)),
             "converged": True,
             "at_edge": False,
@@ -57,6 +58,14 @@ def test_rmse_is_the_root_of_the_mean_of_summed_squares():
     assert row["rmse_low_m"] < row["rmse_m"] < row["rmse_high_m"]
     # 500 Gaussian errors, effective degrees of freedom 500 * 25 / 17.5: 6.5 sigma of the RMSE ratio is 17 %
     assert abs(row["ratio"] - 1) < 6.5 / np.sqrt(2 * 500 * 25 / 17.5)
+
+
+def test_few_trials_get_an_interval_that_is_not_a_bootstrap_of_them():
+    # 2 trials of effective dimension 25 / 17.5: the interval must be wide, and hold 1 in nearly all of 40 repeats
+    ratios = [_summary(_records(2, seed=seed)) for seed in range(40)]
+    assert sum(row["ratio_low"] < 1 < row["ratio_high"] for row in ratios) >= 30
+    assert {row["rmse_interval"] for row in ratios} == {"chi-square"}
+    assert _summary(_records(60))["rmse_interval"] == "BCa bootstrap"
 
 
 def test_outliers_stay_in_and_are_counted():
