@@ -134,7 +134,7 @@ def run() -> None:
 @click.option("--sinr-db", type=Numbers(float, -300, 300), help="SINR thresholds Gamma_c [dB]; default: the preset's.")
 @click.option(
     "--snr-db",
-    type=Numbers(float, -150, 150),
+    type=Numbers(float, -100, 100),
     default="-50:30:10",
     show_default=True,
     help="P_T/sigma^2 of the link [dB] (sensing and users alike); numbers and ranges start:stop:step.",

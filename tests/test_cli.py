@@ -132,7 +132,7 @@ def test_a_used_folder_is_refused(finished):
         (["--trials", "1"], "1 is not in the range x>=2"),
         (["--sweep", "targets=[0, 0]"], "takes numbers or names"),
         (["--sinr-db", "1000"], "1000.0 is out of range: must be in [-300, 300]"),
-        (["--snr-db", "400"], "400.0 is out of range: must be in [-150, 150]"),
+        (["--snr-db", "400"], "400.0 is out of range: must be in [-100, 100]"),
         (["--pilots", "1"], "--pilots 1: must be 0 or at least the number of users, 2"),
         (["--set", "channel_model={seed=5}"], "channel_model: follows from channels"),
     ],
