@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-STORE = "run.sqlite"
+from disac.experiments.run_folder import STORE
 
 RUN = click.Path(exists=True, path_type=Path)
 

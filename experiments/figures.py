@@ -93,7 +93,7 @@ def plot_rmse(
             color = f"C{index % 7}"
             _line(ax, at, _column(group, "rcrb_realized_m"), "-", color)
             _line(ax, at, _column(group, "rcrb_expected_m"), ":", color)
-            _with_interval(ax, at, group, "rmse", "_m", color, _marker(index), label)
+            _with_interval(ax, at, group, "rmse", "_m", color, series_marker(index), label)
         ax.set_yscale("log")
         _label_abscissa(ax, rows, x)
         ax.set_ylabel("position error [m]")
@@ -132,7 +132,7 @@ def plot_ber(
                 _line(ax, _column(curve, x), _column(curve, name), style, color)
             seen = [row for row in group if row.get("ber") is not None and row["ber"] > 0]
             none = [row for row in group if row.get("ber") == 0]
-            _with_interval(ax, _column(seen, x), seen, "ber", "", color, _marker(index), label)
+            _with_interval(ax, _column(seen, x), seen, "ber", "", color, series_marker(index), label)
             ax.plot(_column(none, x), _column(none, "ber_high"), ls="none", marker=r"$\downarrow$", color=color, ms=6)
         ax.set_yscale("log")
         _, top = ax.get_ylim()
@@ -175,7 +175,7 @@ def _with_interval(
     ax.errorbar(at[known], value[known], yerr=error, ls="none", color=color, marker=marker, mfc="white", label=label)
 
 
-def _marker(index: int) -> str:
+def series_marker(index: int) -> str:
     """Marker of a series; with the seven colours it repeats after 49 series only."""
     return _MARKERS[(index + index // len(_MARKERS)) % len(_MARKERS)]
 

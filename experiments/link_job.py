@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
@@ -14,13 +14,14 @@ import numpy as np
 import tomli_w
 
 from disac.experiments.link import LinkCase, LinkExperiment, at_snr
+from disac.experiments.run_folder import STORE
 from disac.experiments.summary import Row, infeasible_row, summarize_point, write_csv
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
+    from disac.designs import DesignResult
+    from disac.designs.precoder_file import SavedPrecoders
     from disac.experiments.stopping import StoppingPolicy
-
-STORE = "run.sqlite"
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,7 @@ def design_cases(
             f"relative gap {result.gap:.1e}, {result.solve_seconds:.2f} s"
         )
         records.append(design_record(result, fields))
-        cases += [
-            LinkCase(
-                fields=tuple(fields.items()),
-                scenario=result.scenario.replace(n_symbols=t),
-                comm_precoders=result.comm_precoders,
-                radar_precoders=result.radar_precoders,
-            )
-            for t in n_symbols or (scenario.n_symbols,)
-        ]
+        cases += _cases(fields, result.scenario, result, n_symbols)
     return DesignedCases(tuple(cases), tuple(infeasible), tuple(records))
 
 
@@ -127,16 +120,25 @@ def loaded_cases(
     fields: dict[str, Any] = {"design": saved.name}
     if saved.sinr_db is not None:
         fields["sinr_db"] = saved.sinr_db
-    cases = (
+    return DesignedCases(tuple(_cases(fields, scenario, saved, n_symbols)))
+
+
+def _cases(
+    fields: Mapping[str, Any],
+    scenario: Scenario,
+    precoders: DesignResult | SavedPrecoders,
+    n_symbols: Sequence[int] | None,
+) -> list[LinkCase]:
+    """The same precoders for every number of OFDM symbols asked for, or the scenario's."""
+    return [
         LinkCase(
             fields=tuple(fields.items()),
             scenario=scenario.replace(n_symbols=t),
-            comm_precoders=saved.comm_precoders,
-            radar_precoders=saved.radar_precoders,
+            comm_precoders=precoders.comm_precoders,
+            radar_precoders=precoders.radar_precoders,
         )
         for t in n_symbols or (scenario.n_symbols,)
-    )
-    return DesignedCases(tuple(cases))
+    ]
 
 
 def stopping_policy(

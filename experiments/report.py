@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from disac.experiments.design_record import load_design_records
-from disac.experiments.link_job import STORE
 from disac.experiments.projection import duration_text, size_text
 from disac.experiments.report_tables import (
     Summary,
@@ -24,6 +23,7 @@ from disac.experiments.report_tables import (
     points_table,
     summary_table,
 )
+from disac.experiments.run_folder import STORE
 from disac.experiments.runs import RunStatus, show, status
 from disac.experiments.store import PointStatus, RunReader, StoreError
 

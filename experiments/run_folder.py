@@ -12,6 +12,9 @@ from pathlib import Path
 
 import click
 
+STORE = "run.sqlite"
+"""Name of the file in a run folder that holds the records."""
+
 
 def new_folder(experiment: str, out: Path | None) -> Path:
     """Create the folder of a new run: ``out``, or runs/EXPERIMENT-DATE in this folder.

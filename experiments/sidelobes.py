@@ -19,7 +19,7 @@ from disac.estimators.range_profile import (
     range_profile,
     realized_spectrum,
 )
-from disac.experiments.figures import draw_scene, figure, save
+from disac.experiments.figures import draw_scene, figure, save, series_marker
 from disac.experiments.threshold_theory import IntervalErrors
 from disac.simulator import Scenario, draw_streams, transmit
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
@@ -299,7 +299,7 @@ def plot_sidelobe_ratios(summary: Sequence[Row], stem: Path) -> list[Path]:
                 for column in ("sinr_db", "pslr_db", "pslr_low_db", "pslr_high_db", "worst_pslr_db")
             )
             error = np.nan_to_num(np.stack([mean - low, high - mean]))
-            color, marker = f"C{index % 7}", ("o", "s", "^", "D", "v", "P", "X")[index % 7]
+            color, marker = f"C{index % 7}", series_marker(index)
             ax.errorbar(at, mean, yerr=error, color=color, marker=marker, mfc="white", label=name)
             ax.plot(at, worst, ls=":", color=color)
         ax.plot([], [], ls=":", color="k", label="worst profile of a draw")
