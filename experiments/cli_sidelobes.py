@@ -17,14 +17,30 @@ _settings = click.option("--set", "settings", multiple=True, metavar="FIELD=VALU
 _out = click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 
 
+_seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed.")
+_workers = click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores.")
+
+
 @click.command()
 @_preset
 @_file
 @_settings
-@click.option("--design", "designs", default="p2,p3", show_default=True, help="Designs, comma separated.")
+@click.option(
+    "--design",
+    "designs",
+    default="p2,p3,uniform",
+    show_default=True,
+    help="Designs, comma separated; those that know no threshold have one point.",
+)
 @click.option("--sinr-db", multiple=True, type=float, help="Threshold Gamma_c [dB]; repeat for several.")
 @click.option("--draws", type=click.IntRange(1), default=5, show_default=True, help="Draws of channels and amplitudes.")
+@click.option("--symbols", multiple=True, type=click.IntRange(1), help="T of realized profiles; repeat for several.")
+@_seed
+@_workers
 @_out
+@click.option(
+    "--resume", "resumed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Go on with a run."
+)
 def sidelobes(
     preset: str,
     file: Path | None,
@@ -32,42 +48,60 @@ def sidelobes(
     designs: str,
     sinr_db: tuple[float, ...],
     draws: int,
+    symbols: tuple[int, ...],
+    seed: int,
+    workers: int | None,
     out: Path | None,
+    resumed: Path | None,
 ) -> None:
-    """Range sidelobes (PSLR, ISLR) of the designs' expected spectra over draws, with intervals.
+    """Range sidelobes (PSLR, ISLR) of the designs' signals over draws, with intervals.
 
-    Main lobe and period are those of equal power on the same subcarriers. A draw for which a design is infeasible gives
-    no profile; the column "draws" says how many remain.
+    Matched filter; main lobe and period are those of equal power on the same subcarriers. Every draw counts once, and
+    the comparison with P.3 is paired by draw. --resume goes on with a folder, given the same options.
+
+    \b
+    disac run sidelobes --preset fig7 --design p1,p2,p3,uniform --sinr-db 0 --sinr-db 20 --draws 100 --symbols 16
     """
-    from disac.experiments.run_folder import new_folder
-    from disac.experiments.sidelobes import (
-        plot_sidelobe_ratios,
-        save_sidelobe_rows,
-        sidelobe_study,
-        summarize_sidelobes,
-    )
+    from disac.experiments.cli import ARGUMENTS
+    from disac.experiments.paper_job import DrawBar
+    from disac.experiments.run_folder import STORE, new_folder, rerun_line, usable_cores, write_provenance
+    from disac.experiments.runner import run_campaign
+    from disac.experiments.sidelobe_sweep import SidelobeSweep, sidelobe_summary, summary_lines
+    from disac.experiments.sidelobes import plot_sidelobe_ratios
     from disac.experiments.summary import write_csv
 
     scenario, threshold = scenario_of(preset, file, settings)
     say_warnings(scenario)
-    names = [name.strip() for name in designs.split(",")]
     with told_errors():
-        rows = list(sidelobe_study(scenario, names, sinr_db or (threshold_given(threshold),), draws))
-    if not rows:
-        raise click.ClickException("no draw is feasible for these designs and thresholds; lower --sinr-db")
-    summary = summarize_sidelobes(rows)
-    folder = new_folder("sidelobes", out)
-    save_sidelobe_rows(rows, folder / "profiles.csv")
-    write_csv(summary, folder / "summary.csv")
-    plot_sidelobe_ratios(summary, folder / "pslr")
-    for row in summary:
-        interval = f"[{row['pslr_low_db']:.2f}, {row['pslr_high_db']:.2f}]"
-        click.echo(
-            f"{row['design']} at {row['sinr_db']:g} dB: PSLR {row['pslr_db']:.2f} dB {interval}, "
-            f"{row['pslr_loss_db']:+.2f} dB against equal power, ISLR {row['islr_db']:.2f} dB, "
-            f"{row['draws']} of {draws} draws"
+        experiment = SidelobeSweep(
+            scenario,
+            tuple(name.strip() for name in designs.split(",")),
+            sinr_db or (threshold_given(threshold),),
+            n_symbols=symbols,
         )
-    click.echo(f"results in {folder}")
+        folder = resumed or new_folder("sidelobes", out)
+        if resumed is None:
+            write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
+        with DrawBar("sidelobes") as bar:
+            run_campaign(
+                experiment,
+                folder / STORE,
+                seed=seed,
+                trials=draws,
+                workers=workers or usable_cores(),
+                batch_size=1,
+                progress=bar,
+                resume=resumed is not None,
+                rerun_line=rerun_line(folder),
+            )
+    rows = sidelobe_summary(folder / STORE, experiment.signals)
+    write_csv(rows, folder / "summary.csv")
+    for line in summary_lines(rows):
+        click.echo(line)
+    if not any(row["draws"] for row in rows):
+        raise click.ClickException("no draw is feasible for these designs and thresholds; lower --sinr-db")
+    plot_sidelobe_ratios(rows, folder / "sidelobes")
+    click.echo(f"seed {seed}, results in {folder}")
 
 
 @click.command()

@@ -1,8 +1,6 @@
-"""The sidelobe study against range profiles computed by hand, its statistics, and its pictures."""
+"""The sidelobe sweep against range profiles computed by hand, its statistics, and its pictures."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import numpy as np
 import pytest
@@ -11,9 +9,11 @@ from scipy import stats
 from disac.designs import crb, design
 from disac.estimators.ambiguity import ambiguity_surface
 from disac.experiments import sidelobes
+from disac.experiments.keys import TrialKey
+from disac.experiments.paper_summary import PointDraws
+from disac.experiments.sidelobe_sweep import SidelobeSweep, draw_symbols, redraw, summarize_sidelobes, summary_lines
 from disac.experiments.threshold_theory import interval_errors
 from disac.simulator import Scenario
-from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 
 
 @pytest.fixture(scope="module")
@@ -21,101 +21,129 @@ def scene():
     return Scenario.preset("fig7", nodes=[[-40.0, -12.0], [35.0, -20.0]], n_tx=2, n_rx=2, n_symbols=4)
 
 
+def keys(n):
+    return [TrialKey(7, 11, trial) for trial in range(n)]
+
+
 @pytest.fixture(scope="module")
-def rows(scene):
-    return list(sidelobes.sidelobe_study(scene, ["uniform"], [None], 3, order=16, n_symbols=(1, 8)))
+def records(scene):
+    sweep = SidelobeSweep(scene, ("uniform",), (), n_symbols=(1, 8), order=16)
+    return sweep.run(sweep.points()[0], keys(3))
 
 
-def test_redraw_changes_the_seeds_alone(scene):
-    again = sidelobes.redraw(scene, 5)
-    np.testing.assert_array_equal(again.amplitudes, RandomAmplitudes(seed=5).draw(2, 1))
-    np.testing.assert_array_equal(again.channels, RandomChannels(seed=5).draw(2, 1, 16, 2))
-    assert again.replace(amplitudes=scene.amplitude_model, channels=scene.channel_model) == scene
+def values(records, signal, stem, nodes=(0, 1)):
+    return np.array([[record[f"{signal}: {stem} n{node} k0"] for record in records] for node in nodes])
 
 
-def test_every_profile_of_every_draw_has_a_row(rows):
-    keys = {(r.draw, r.node, r.target, r.signal, r.n_symbols) for r in rows}
-    signals = [("expected", 4), ("realized", 1), ("realized", 8)]
-    assert keys == {(draw, node, 0, *signal) for draw in range(3) for node in range(2) for signal in signals}
-    assert len(rows) == len(keys)
+def test_a_draw_is_the_same_at_every_point_and_keeps_the_models(scene):
+    first, again, other = (redraw(scene, TrialKey(7, point, trial)) for point, trial in ((1, 0), (2, 0), (1, 1)))
+    np.testing.assert_array_equal(first.amplitudes, again.amplitudes)
+    np.testing.assert_array_equal(first.channels, again.channels)
+    assert not np.array_equal(first.amplitudes, other.amplitudes)
+    assert not np.array_equal(first.channels, other.channels)
+    assert first.replace(amplitudes=scene.amplitude_model, channels=scene.channel_model) == scene
 
 
-def test_uniform_power_has_the_sidelobes_of_equal_energies(rows):
+def test_points_of_baselines_have_no_threshold(scene):
+    points = SidelobeSweep(scene, ("p2", "uniform", "comm-only"), (0.0, 20.0)).points()
+    assert points == [
+        {"design": "p2", "sinr_db": 0.0},
+        {"design": "p2", "sinr_db": 20.0},
+        {"design": "uniform"},
+        {"design": "comm-only"},
+    ]
+
+
+def test_uniform_power_has_the_sidelobes_of_equal_energies(records):
+    """Of the Dirichlet kernel of 16 tones, on a grid."""
     phase = np.linspace(2 * np.pi / 16, np.pi, 200_001)
     highest = 10 * np.log10(np.max((np.sin(8 * phase) / (16 * np.sin(phase / 2))) ** 2))
-    for row in rows:
-        assert row.flat_pslr_db == pytest.approx(highest, abs=1e-6)
-        if row.signal == "expected":
-            assert row.pslr_db == pytest.approx(row.flat_pslr_db, abs=1e-9)
-            assert row.own_pslr_db == pytest.approx(row.flat_pslr_db, abs=1e-9)
+    np.testing.assert_allclose(values(records, "expected", "pslr_db"), highest, atol=1e-6)
+    np.testing.assert_allclose(values(records, "expected", "pslr_loss_db"), 0.0, atol=1e-9)
+    np.testing.assert_allclose(values(records, "expected", "islr_loss_db"), 0.0, atol=1e-9)
 
 
-def test_random_energies_raise_the_sidelobes_less_with_more_symbols(rows):
+def test_realized_profile_is_the_transform_of_the_energies_sent(scene, records):
+    """PSLR by brute force from the symbols: power of the transform of abs(a^T x)^2 beyond the first null."""
+    here = redraw(scene, keys(3)[1])
+    X = draw_symbols(design("uniform", here, None), 16, 8, keys(3)[1])
+    for node in range(2):
+        steering = np.exp(1j * np.pi * np.arange(2) * np.sin(here.target_geometry.angle[node, 0]))
+        energy = np.sum(np.abs(np.einsum("i,ilt->lt", steering, X[node])) ** 2, axis=1)
+        phase = np.linspace(2 * np.pi / 16, 2 * np.pi - 2 * np.pi / 16, 100_001)
+        power = np.abs(np.exp(1j * np.outer(phase, np.arange(16))) @ energy) ** 2
+        expected = 10 * np.log10(power.max() / energy.sum() ** 2)
+        assert values(records, "realized, T = 8", "pslr_db")[node, 1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_random_energies_raise_the_sidelobes_less_with_more_symbols(records):
     def excess(n_symbols):
-        chosen = [r for r in rows if r.signal == "realized" and r.n_symbols == n_symbols]
-        return np.mean([10 ** (r.islr_db / 10) - 10 ** (r.flat_islr_db / 10) for r in chosen])
+        return np.mean(values(records, f"realized, T = {n_symbols}", "islr_loss_db"))
 
     assert 0 < 2 * excess(8) < excess(1)
 
 
-def test_least_squares_filter_keeps_the_flat_sidelobes_and_pays_in_noise(scene):
-    rows = sidelobes.sidelobe_study(
-        scene, ["uniform"], [None], 1, order=16, n_symbols=(2,), receive_filters=("least-squares",)
-    )
-    for row in rows:
-        if row.signal == "realized":
-            assert row.pslr_db == pytest.approx(row.flat_pslr_db, abs=1e-9)
-            assert row.noise_loss_db > 0.1
-
-
-def test_summary_counts_a_draw_once(rows):
-    made_up = [
-        dataclasses.replace(rows[0], draw=draw, node=node, pslr_db=level, own_pslr_db=own, rcrb_m=1.0 + draw)
-        for draw, node, level, own in [
-            (0, 0, -10.0, -10.0),
-            (1, 0, -4.0, -4.0),
-            (1, 1, -6.0, -np.inf),
-            (2, 0, -9.0, -9.0),
-        ]
-    ]
-    (summary,) = sidelobes.summarize_sidelobes(made_up)
-    draws = np.array([-10.0, -5.0, -9.0])
-    low, high = stats.t.interval(0.95, 2, loc=draws.mean(), scale=stats.sem(draws))
-    assert summary["draws"] == 3
-    assert summary["pslr_db"] == pytest.approx(-8.0)
-    assert summary["pslr_low_db"] == pytest.approx(low)
-    assert summary["pslr_high_db"] == pytest.approx(high)
-    assert summary["worst_pslr_db"] == pytest.approx((-10 - 4 - 9) / 3)
-    assert summary["without_sidelobe"] == 0.25
-    assert summary["rcrb_m"] == pytest.approx(np.sqrt((1 + 4 + 9) / 3))
-    assert summary["pslr_loss_db"] == pytest.approx(-8.0 - rows[0].flat_pslr_db)
-
-
-def test_one_draw_has_no_interval(rows):
-    (summary,) = sidelobes.summarize_sidelobes([row for row in rows if row.draw == 0 and row.signal == "expected"])
-    assert np.isnan(summary["pslr_low_db"])
-    assert np.isnan(summary["islr_high_db"])
-
-
 def test_crb_design_has_higher_sidelobes_than_equal_power(scene):
-    result = design("p2", scene, 10.0)
-    rows = [r for r in sidelobes.sidelobe_study(scene, ["p2"], [10.0], 1) if r.signal == "expected"]
-    assert all(row.pslr_db > row.flat_pslr_db + 1 for row in rows)
-    assert rows[0].rcrb_m == pytest.approx(result.rcrb_m, rel=1e-9)
-    assert rows[0].rcrb_m == pytest.approx(np.sqrt(np.trace(crb(scene, result.covariances))), rel=1e-9)
+    sweep = SidelobeSweep(scene, ("p2",), (10.0,))
+    (record,) = sweep.run(sweep.points()[0], keys(1))
+    assert np.all(values([record], "expected", "pslr_loss_db") > 1)
+    here = redraw(scene, keys(1)[0])
+    bound = crb(here, design("p2", here, 10.0).covariances)
+    assert record["rcrb_m"] == pytest.approx(np.sqrt(np.trace(bound)), rel=1e-9)
 
 
-def test_rows_are_written_as_csv(rows, tmp_path):
-    sidelobes.save_sidelobe_rows(rows, tmp_path / "rows.csv")
-    lines = (tmp_path / "rows.csv").read_text().splitlines()
-    assert lines[0].startswith("design,sinr_db,draw,node,target")
-    assert len(lines) == len(rows) + 1
+def test_an_infeasible_draw_says_so(scene):
+    sweep = SidelobeSweep(scene, ("p2",), (80.0,))
+    (record,) = sweep.run(sweep.points()[0], keys(1))
+    assert record["feasible"] is False
+    assert np.isnan(record["rcrb_m"])
 
 
-def test_pictures_are_written(scene, rows, tmp_path):
+def made_up(design_name, threshold, levels):
+    """Draws with given losses of two profiles each; None is an infeasible draw."""
+    columns = {"trial": np.arange(len(levels)), "feasible": np.array([level is not None for level in levels])}
+    levels = [(np.nan, np.nan) if level is None else level for level in levels]
+    for stem in ("pslr_db", "islr_db", "pslr_loss_db", "islr_loss_db", "width_m"):
+        for node in range(2):
+            columns[f"expected: {stem} n{node} k0"] = np.array([level[node] for level in levels])
+    columns["rcrb_m"] = 1.0 + np.arange(len(levels))
+    fields = {"design": design_name} | ({} if threshold is None else {"sinr_db": threshold})
+    return PointDraws(fields, columns)
+
+
+def test_summary_counts_a_draw_once_and_compares_draw_by_draw():
+    points = [
+        made_up("p2", 10.0, [(4.0, 6.0), (9.0, 9.0), None, (1.0, 3.0)]),
+        made_up("p3", 10.0, [(1.0, 1.0), None, (0.0, 0.0), (2.0, 2.0)]),
+        made_up("uniform", None, [(0.0, 0.0)] * 4),
+    ]
+    p2, p3, uniform = summarize_sidelobes(points, ["expected"])
+    per_draw = np.array([5.0, 9.0, 2.0])
+    low, high = stats.t.interval(0.95, 2, loc=per_draw.mean(), scale=stats.sem(per_draw))
+    assert (p2["draws"], p2["infeasible_draws"]) == (3, 1)
+    assert p2["pslr_db"] == pytest.approx(per_draw.mean())
+    assert p2["pslr_low_db"] == pytest.approx(low)
+    assert p2["pslr_high_db"] == pytest.approx(high)
+    assert p2["worst_pslr_db"] == pytest.approx((6 + 9 + 3) / 3)
+    assert p2["pslr_loss_over_p3_db"] == pytest.approx((4.0 + 0.0) / 2)
+    assert p2["rcrb_m"] == pytest.approx(np.sqrt((1 + 4 + 16) / 3))
+    assert p3["pslr_loss_over_p3_db"] == 0
+    assert uniform["sinr_db"] is None
+    assert uniform["pslr_loss_over_p3_db"] == pytest.approx(-1.0)
+
+
+def test_one_draw_has_no_interval_and_none_no_row_of_levels():
+    one, none = summarize_sidelobes([made_up("p3", 1.0, [(1.0, 2.0)]), made_up("p2", 1.0, [None])], ["expected"])
+    assert np.isnan(one["pslr_low_db"])
+    assert "pslr_db" not in none
+    assert list(summary_lines([none])) == ["p2 at 1 dB, expected: infeasible in every draw"]
+
+
+def test_pictures_are_written(scene, tmp_path):
     result = design("uniform", scene, None)
-    summary = sidelobes.summarize_sidelobes(
-        [dataclasses.replace(row, sinr_db=level) for row in rows for level in (10.0, 20.0)]
+    summary = summarize_sidelobes(
+        [made_up(name, at, [(1.0, 2.0), (2.0, 3.0)]) for name, at in (("p2", 0.0), ("p2", 9.0), ("uniform", None))],
+        ["expected"],
     )
     surface = ambiguity_surface(scene, result.covariances, step_m=4.0)
     prediction = interval_errors(scene, result.covariances, step_m=4.0)
@@ -134,7 +162,7 @@ def test_pictures_are_written(scene, rows, tmp_path):
 
 
 def test_wrong_input_is_named(scene):
-    with pytest.raises(ValueError, match="n_draws = 0"):
-        next(sidelobes.sidelobe_study(scene, ["uniform"], [None], 0))
-    with pytest.raises(ValueError, match="order = None"):
-        next(sidelobes.sidelobe_study(scene, ["uniform"], [None], 1, n_symbols=(4,)))
+    with pytest.raises(ValueError, match="designs = 'p9'"):
+        SidelobeSweep(scene, ("p9",), (0.0,))
+    with pytest.raises(ValueError, match="n_symbols = "):
+        SidelobeSweep(scene, ("p2",), (0.0,), n_symbols=(0,))
