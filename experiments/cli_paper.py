@@ -1,17 +1,18 @@
-"""``disac run fig4a`` to ``table3`` and ``disac reproduce``: the paper's Section V."""
+"""``disac run fig4a`` to ``table3``, the other parts of the evaluation, and ``disac reproduce`` for all."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from disac.experiments.cli_runs import told_errors
+from disac.experiments.paper_parts import Effort, part, part_names
 
 if TYPE_CHECKING:
-    from disac.experiments.paper_scenarios import Channel
+    from disac.experiments.paper_job import FigureSettings
 
 FIGURES = {
     "fig4a": "TOF, AOA and hybrid bounds against bandwidth.",
@@ -25,79 +26,114 @@ FIGURES = {
     "table3": "Run times against nodes.",
 }
 
-_quick = click.option("--quick", is_flag=True, help="Few draws, coarse grids, no slow general solves.")
-_seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed.")
-_draws = click.option("--draws", type=click.IntRange(2), help="Draws of channels and amplitudes per point.")
-_refined = click.option(
-    "--refined", type=click.IntRange(0), help="How many of the draws have P.1's precoders refined (slow)."
+Command = Callable[..., None]
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order of the help."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_effort_options = _options(
+    click.option("--quick", is_flag=True, help="Few draws, coarse grids, no slow general solves."),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed."),
+    click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores."),
 )
-_workers = click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores.")
-
-
-def _command(name: str, summary: str) -> click.Command:
-    @click.command(name, help=f"{summary} The paper's {name}, with what it leaves unstated in unstated.txt.")
-    @_quick
-    @_draws
-    @_refined
-    @_seed
-    @_workers
-    @click.option(
+_draw_options = _options(
+    click.option("--draws", type=click.IntRange(2), help="Draws of channels and amplitudes per point."),
+    click.option("--refined", type=click.IntRange(0), help="How many draws have P.1's precoders refined (slow)."),
+)
+_channel_options = _options(
+    click.option(
         "--channel",
         type=click.Choice(["independent", "tdl-a", "tdl-d"]),
         default="independent",
         show_default=True,
-        help="User channels: the paper's, or a tapped delay line of TR 38.901 (delay spread 100 ns).",
+        help="User channels: the paper's, or a tapped delay line of TR 38.901.",
+    ),
+    click.option(
+        "--delay-spread-ns",
+        type=click.FloatRange(0, 1e6),
+        default=100.0,
+        show_default=True,
+        help="Root mean square delay spread of a tapped delay line.",
+    ),
+)
+_resume_option = click.option(
+    "--resume", "resumed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Go on with a run."
+)
+
+
+def _out_option(name: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--out", type=click.Path(file_okay=False, path_type=Path), help=f"Folder; default: runs/{name}-DATE."
     )
-    @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=f"Folder; default: runs/{name}-DATE.")
-    @click.option(
-        "--resume", "resumed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Go on with a run."
-    )
-    def command(
-        quick: bool,
-        draws: int | None,
-        refined: int | None,
-        seed: int,
-        workers: int | None,
-        channel: Channel,
-        out: Path | None,
-        resumed: Path | None,
-    ) -> None:
+
+
+def _settings(workers: int | None, delay_spread_ns: float = 100.0, **options: Any) -> FigureSettings:
+    from disac.experiments.paper_job import FigureSettings
+    from disac.experiments.run_folder import usable_cores
+
+    return FigureSettings(workers=workers or usable_cores(), delay_spread_s=1e-9 * delay_spread_ns, **options)
+
+
+def _figure_command(name: str, summary: str) -> click.Command:
+    @click.command(name, help=f"{summary} The paper's {name}, with what it leaves unstated in unstated.txt.")
+    @_effort_options
+    @_draw_options
+    @_channel_options
+    @_out_option(name)
+    @_resume_option
+    def command(out: Path | None, resumed: Path | None, **options: Any) -> None:
         from disac.experiments.paper_job import run_figure
-        from disac.experiments.run_folder import new_folder, usable_cores
+        from disac.experiments.run_folder import new_folder
 
         folder = resumed or new_folder(name, out)
         with told_errors():
-            rows = run_figure(
-                name,
-                folder,
-                seed=seed,
-                quick=quick,
-                draws=draws,
-                refined=refined,
-                channel=channel,
-                workers=workers or usable_cores(),
-                rerun_line=_rerun_line(f"run {name} --channel {channel}", quick, draws, refined, seed),
-            )
+            rows = run_figure(name, folder, _settings(**options))
         click.echo(f"{len(rows)} rows in {folder / 'summary.csv'}, picture {folder / (name + '.png')}")
 
     return command
 
 
-def _rerun_line(command: str, quick: bool, draws: int | None, refined: int | None, seed: int) -> str:
-    numbers = {"draws": draws, "refined": refined, "seed": seed}
-    options = [f"--{name} {value}" for name, value in numbers.items() if value is not None]
-    return " ".join(["disac", command, *(["--quick"] if quick else []), *options])
+def _part_command(name: str) -> click.Command:
+    @click.command(name, help=f"Part '{name}' of disac reproduce: computes it and prints what it says of its claims.")
+    @_effort_options
+    @_out_option(name)
+    @_resume_option
+    def command(out: Path | None, resumed: Path | None, quick: bool, seed: int, workers: int | None) -> None:
+        from disac.experiments.run_folder import new_folder
+
+        folder = resumed or new_folder(name, out)
+        with told_errors():
+            part(name).compute(folder, _effort(name, _settings(workers, quick=quick, seed=seed)))
+        for finding in part(name).judge(folder):
+            click.echo(f"{finding.verdict}: {finding.claim}: {finding.effect}")
+        click.echo(f"results in {folder}")
+
+    return command
 
 
-COMMANDS = tuple(_command(name, summary) for name, summary in FIGURES.items())
+def _effort(name: str, settings: FigureSettings) -> Effort:
+    line = " ".join(["disac run", name, *(["--quick"] if settings.quick else []), f"--seed {settings.seed}"])
+    return Effort(settings.seed, settings.quick, settings.workers, line)
+
+
+COMMANDS = (
+    *(_figure_command(name, summary) for name, summary in FIGURES.items()),
+    *(_part_command(name) for name in part_names()),
+)
 
 
 @click.command()
-@_quick
-@_draws
-@_refined
-@_seed
-@_workers
+@_effort_options
+@_draw_options
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -111,47 +147,36 @@ COMMANDS = tuple(_command(name, summary) for name, summary in FIGURES.items())
     help="Also write findings.md, gallery.md and figures/ into this folder.",
 )
 @click.option("--check", is_flag=True, help="Also solve three points of every figure by Clarabel and compare (slow).")
-@click.option("--only", metavar="NAMES", help="Figures to compute, separated by commas; default: all.")
-def reproduce(
-    quick: bool,
-    draws: int | None,
-    refined: int | None,
-    seed: int,
-    workers: int | None,
-    out: Path,
-    docs: Path | None,
-    check: bool,
-    only: str | None,
-) -> None:
-    """Compute every figure and table of the paper's Section V, and the table of its claims with a verdict on each."""
+@click.option("--only", metavar="NAMES", help="Figures and parts to compute, separated by commas; default: all.")
+def reproduce(out: Path, docs: Path | None, check: bool, only: str | None, **options: Any) -> None:
+    """Compute every figure and table of the paper's Section V, what the waveform says of them, and a verdict on each
+    claim.
+    """
     from disac.experiments.paper_agreement import check_solvers
+    from disac.experiments.paper_clock import Clock
     from disac.experiments.paper_findings import publish, write_findings, write_gallery
     from disac.experiments.paper_job import run_figure
-    from disac.experiments.run_folder import usable_cores
 
-    names = tuple(name.strip() for name in only.split(",")) if only else tuple(FIGURES)
-    unknown = [name for name in names if name not in FIGURES]
+    known = (*FIGURES, *part_names())
+    names = tuple(name.strip() for name in only.split(",")) if only else known
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise click.ClickException(f"--only {only}: {unknown[0]!r} is not one of {', '.join(FIGURES)}")
-    started = time.perf_counter()
+        raise click.ClickException(f"--only {only}: {unknown[0]!r} is not one of {', '.join(known)}")
+    settings = _settings(**options)
+    clock = Clock(out)
     for name in names:
-        with told_errors():
-            run_figure(
-                name,
-                out / name,
-                seed=seed,
-                quick=quick,
-                draws=draws,
-                refined=refined,
-                workers=workers or usable_cores(),
-                rerun_line=_rerun_line(f"run {name}", quick, draws, refined, seed),
-            )
-        click.echo(f"{name}: {out / name / (name + '.png')} ({time.perf_counter() - started:.0f} s)")
+        with told_errors(), clock.section(name):
+            if name in FIGURES:
+                run_figure(name, out / name, settings)
+            else:
+                (out / name).mkdir(parents=True, exist_ok=True)
+                part(name).compute(out / name, _effort(name, settings))
     if check:
-        check_solvers(out, names, seed=seed, say=click.echo)
-    command = _rerun_line("reproduce", quick, draws, refined, seed)
+        with clock.section("check"):
+            check_solvers(out, tuple(name for name in names if name in FIGURES), seed=settings.seed, say=click.echo)
+    command = f"disac reproduce {settings.options}"
     path = write_findings(out, out / "findings.md", command=command)
     gallery = write_gallery(out, out / "gallery.md", pictures=out)
     if docs is not None:
         publish(out, docs, command=command)
-    click.echo(f"claims: {path}, figures: {gallery}, {time.perf_counter() - started:.0f} s in all")
+    click.echo(f"claims: {path}, figures: {gallery}, {clock.total_s:.0f} s in all")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -17,36 +16,19 @@ from disac.experiments.paper_evidence import (
     FigureDraws,
     Ratio,
     RealArray,
-    Verdict,
     every,
     finite,
     mean_over_points,
     over_figures,
     present,
 )
+from disac.experiments.paper_parts import Finding, Verdict
 from disac.experiments.paper_scenarios import PaperScenario
+from disac.experiments.paper_summary import common_trials
 from disac.experiments.paper_sweeps import PAPER_SECONDS, stated_variables, sweep
 
 SAME_WITHIN = 0.02
 """Relative change of an RCRB ratio below which it counts as unchanged."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A claim with what the runs say of it.
-
-    Attributes
-    ----------
-    claim : the paper's statement.
-    verdict : see the module.
-    effect : numbers behind the verdict.
-    figures : whose runs were used.
-    """
-
-    claim: str
-    verdict: Verdict
-    effect: str
-    figures: tuple[str, ...]
 
 
 Claim = Callable[[Evidence], "Finding | None"]
@@ -432,9 +414,10 @@ def _times(evidence: Evidence) -> Finding | None:
 
 
 def _seconds(draws: FigureDraws, design: str, solver: str, n_nodes: int) -> RealArray:
-    fields = {"design": design, "solver": solver, "n_nodes": n_nodes}
-    wall = draws.column("solve_seconds", **fields) + draws.column("compile_seconds", **fields)
-    return wall * draws.column("processor_share", **fields)
+    (point,) = draws.select(design=design, solver=solver, n_nodes=n_nodes)
+    trials = common_trials([point])
+    wall = point.values("solve_seconds", trials) + point.values("compile_seconds", trials)
+    return wall * point.values("processor_share", trials)
 
 
 def _variables(evidence: Evidence) -> Finding | None:

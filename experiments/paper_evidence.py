@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.paper_job import DESIGNS_STORE, stored_points
+from disac.experiments.paper_parts import Verdict
 from disac.experiments.paper_summary import PointDraws, common_trials
 from disac.experiments.paper_sweeps import sweep
 
 RealArray = NDArray[np.float64]
-Verdict = Literal["confirmed", "refuted", "only under conditions", "undecided"]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from disac.experiments.paper_agreement import TABLE, Agreement, read_agreement
-from disac.experiments.paper_claims import Finding, findings
+from disac.experiments.paper_claims import findings
+from disac.experiments.paper_clock import TIMES, Took, read_times
 from disac.experiments.paper_evidence import Evidence, every, load_evidence
+from disac.experiments.paper_parts import Finding, part, part_findings, part_names
 from disac.experiments.paper_sweeps import sweep, sweep_names
 
 
@@ -21,8 +24,14 @@ def write_findings(folder: Path, path: Path, *, command: str) -> Path:
     ----------
     command : what computed the figures.
     """
-    agreement = read_agreement(folder)
-    path.write_text(findings_text(load_evidence(folder), command=command, agreement=agreement), "utf-8")
+    text = findings_text(
+        load_evidence(folder),
+        command=command,
+        agreement=read_agreement(folder),
+        times=read_times(folder),
+        others=part_findings(folder),
+    )
+    path.write_text(text, "utf-8")
     return path
 
 
@@ -33,15 +42,16 @@ def write_gallery(folder: Path, path: Path, *, pictures: Path) -> Path:
     ----------
     pictures : folder that holds NAME.png and NAME.csv, or NAME/NAME.png and NAME/summary.csv.
     """
-    judged = findings(load_evidence(folder))
+    judged = [*findings(load_evidence(folder)), *part_findings(folder)]
     lines = ["# The paper's figures, computed again", ""]
-    for name in sweep_names():
+    for name in (*sweep_names(), *part_names()):
         for picture, table in (
             (pictures / f"{name}.png", pictures / f"{name}.csv"),
             (pictures / name / f"{name}.png", pictures / name / "summary.csv"),
         ):
             if picture.is_file():
-                lines += _figure_lines(name, _link(picture, path), _link(table, path), judged)
+                section = Section.of_part(name) if name in part_names() else Section.of_figure(name)
+                lines += section.lines(_link(picture, path), _link(table, path), judged)
     path.write_text("\n".join(lines), "utf-8")
     return path
 
@@ -57,12 +67,13 @@ def publish(folder: Path, docs: Path, *, command: str) -> list[Path]:
     pictures = docs / "figures"
     pictures.mkdir(parents=True, exist_ok=True)
     copied = []
-    for name in sweep_names():
+    for name in (*sweep_names(), *part_names()):
         for source, target in ((f"{name}.png", f"{name}.png"), ("summary.csv", f"{name}.csv")):
             if (folder / name / source).is_file():
                 copied.append(Path(shutil.copy(folder / name / source, pictures / target)))
-    if (folder / TABLE).is_file():
-        copied.append(Path(shutil.copy(folder / TABLE, pictures / TABLE)))
+    for table in (TABLE, TIMES):
+        if (folder / table).is_file():
+            copied.append(Path(shutil.copy(folder / table, pictures / table)))
     return [
         write_findings(folder, docs / "findings.md", command=command),
         write_gallery(folder, docs / "gallery.md", pictures=pictures),
@@ -74,42 +85,112 @@ def _link(target: Path, page: Path) -> str:
     return Path(os.path.relpath(target, page.parent)).as_posix()
 
 
-def _figure_lines(name: str, picture: str, table: str, judged: list[Finding]) -> list[str]:
-    spec = sweep(name)
-    verdicts = [finding for finding in judged if name in finding.figures]
-    return [
-        f"## {name}: {spec.title}",
-        "",
-        f"![{spec.title}]({picture})",
-        "",
-        f"`disac run {name}` ([data]({table})). Bands are 95 % intervals over draws."
-        if spec.kind != "times"
-        else f"`disac run {name}` ([data]({table})). Medians, bars from the lower to the upper quartile.",
-        "",
-        "What it decides, alone or with others ([findings](findings.md)):",
-        "",
-        *(f"- {finding.claim}: **{finding.verdict}**" for finding in verdicts),
-        "",
-        "What the paper leaves unstated, and what was chosen:",
-        "",
-        *(f"- {topic}: {choice}" for topic, choice in spec.unstated),
-        "",
-    ]
+@dataclass(frozen=True)
+class Section:
+    """A figure's section of the gallery."""
+
+    name: str
+    title: str
+    caption: str
+    unstated: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of_figure(cls, name: str) -> Section:
+        """That of a figure or table of the paper."""
+        spec = sweep(name)
+        return cls(name, spec.title, f"{spec.compared} {_BARS[spec.kind]}", spec.unstated)
+
+    @classmethod
+    def of_part(cls, name: str) -> Section:
+        """That of another part."""
+        own = part(name)
+        return cls(name, own.title, own.caption, own.unstated)
+
+    def lines(self, picture: str, table: str, judged: Sequence[Finding]) -> list[str]:
+        """Markdown with the picture, its command and data, the verdicts it decides and the choices behind it."""
+        verdicts = [finding for finding in judged if self.name in finding.figures]
+        return [
+            f"## {self.name}: {self.title}",
+            "",
+            f"![{self.title}]({picture})",
+            "",
+            f"`disac run {self.name}` ([data]({table})). {self.caption}",
+            "",
+            "What it decides, alone or with others ([findings](findings.md)):",
+            "",
+            *(f"- {finding.claim}: **{finding.verdict}**" for finding in verdicts),
+            "",
+            "What the paper leaves unstated, and what was chosen:",
+            "",
+            *(f"- {topic}: {choice}" for topic, choice in self.unstated),
+            "",
+        ]
+
+
+_BARS = {
+    "modes": "Bands are 95 % intervals over draws.",
+    "designs": "Bands are 95 % intervals over draws.",
+    "times": "Medians, bars from the lower to the upper quartile.",
+}
 
 
 def _agreement_lines(agreement: Sequence[Agreement]) -> list[str]:
+    """What two solvers say of three points per figure, figure by figure."""
     if not agreement:
         return []
     overlap = sum(item.overlap for item in agreement)
     widest = max(item.difference for item in agreement)
+    lines = [
+        "## Two solvers",
+        "",
+        "Three points of every figure, first draw, solved by the native solver and by Clarabel; each gives a verified",
+        "bound and a feasible value, between which the optimum lies. RCRBs in mm; the data are in",
+        f"[{TABLE}](figures/{TABLE}). {overlap} of {len(agreement)} pairs of certified intervals overlap, the values",
+        f"differ by at most {widest:.1e}. Left out, because it takes Clarabel minutes: P.1 at N = 4, M above 8.",
+        "",
+        "| figure | design | series | abscissa | native | Clarabel | overlap |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for item in agreement:
+        spec = sweep(item.figure)
+        native, other = (
+            _certified(ends) for ends in ((item.native_bound, item.native_value), (item.other_bound, item.other_value))
+        )
+        lines.append(
+            f"| {item.figure} | {item.design} | {spec.series[0]} = {item.series} | {spec.x} = {item.x:.6g} | {native} "
+            f"| {other} | {'yes' if item.overlap else '**no**'} |"
+        )
+    return ["", *lines]
+
+
+def _certified(ends: tuple[float, float]) -> str:
+    """RCRBs [mm] of a bound and a value [m^2]."""
+    low, high = (1e3 * math.sqrt(end) for end in ends)
+    return f"[{low:.7f}, {high:.7f}]"
+
+
+def _time_lines(times: Sequence[Took]) -> list[str]:
+    if not times:
+        return []
+    wall, busy = (sum(seconds) / 60 for seconds in zip(*((t.wall_s, t.processor_s) for t in times), strict=True))
+    slowest = ", ".join(
+        f"{took.name} {took.processor_s / 60:.1f}" for took in sorted(times, key=lambda t: -t.processor_s)[:4]
+    )
     return [
-        f"Native solver and Clarabel: {overlap} of {len(agreement)} pairs of certified intervals overlap, their values",
-        f"differ by at most {widest:.1e} (solvers.csv).",
+        f"Computed in {wall:.1f} min, {busy:.1f} min of processor time (most of it: {slowest}; "
+        f"[{TIMES}](figures/{TIMES})).",
     ]
 
 
-def findings_text(evidence: Evidence, *, command: str, agreement: Sequence[Agreement] = ()) -> str:
-    """The Markdown of :func:`write_findings`."""
+def findings_text(
+    evidence: Evidence,
+    *,
+    command: str,
+    agreement: Sequence[Agreement] = (),
+    times: Sequence[Took] = (),
+    others: Sequence[Finding] = (),
+) -> str:
+    """The Markdown of :func:`write_findings`; ``others`` are claims besides those of the figures."""
     draws = ", ".join(f"{name} {evidence[name].trials.size}" for name in sweep_names() if name in evidence)
     gaps = [every(figure, "gap") for figure in evidence.values()]
     worst = max((float(gap.max()) for gap in gaps if gap.size), default=math.nan)
@@ -117,19 +198,27 @@ def findings_text(evidence: Evidence, *, command: str, agreement: Sequence[Agree
         "# Which of the paper's claims hold?",
         "",
         f"Written by `{command}` from its runs; each figure alone is `disac run FIGURE` with the same options.",
+        *_time_lines(times),
         "Bounds are one-symbol CRBs of the relaxed problems, certified: the largest relative gap between value and",
         f"verified lower bound in these runs is {worst:.1e}. Draws of channels and amplitudes per figure: {draws}.",
-        *_agreement_lines(agreement),
         "",
         "Comparisons are paired by draw; a ratio is the geometric mean over draws of a ratio of RCRBs, its interval by",
         "Student's t on the logarithm. A claim is confirmed or refuted only where the whole interval, or every draw,",
         "is on one side; where draws or points disagree it holds only under conditions.",
-        "What the waveform says of these claims (RMSE, BER) is not judged here.",
         "",
-        "| claim | verdict | effect, 95 % interval | command |",
-        "|---|---|---|---|",
+        "## Bounds",
+        "",
+        *_table(findings(evidence)),
     ]
-    for finding in findings(evidence):
-        commands = ", ".join(f"`disac run {name}`" for name in finding.figures)
-        lines.append(f"| {finding.claim} | {finding.verdict} | {finding.effect} | {commands} |")
-    return "\n".join([*lines, ""])
+    if others:
+        lines += ["", "## Waveforms, channels and what else was tried", "", *_table(others)]
+    return "\n".join([*lines, *_agreement_lines(agreement), ""])
+
+
+def _table(judged: Sequence[Finding]) -> list[str]:
+    rows = [
+        f"| {finding.claim} | {finding.verdict} | {finding.effect} "
+        f"| {', '.join(f'`disac run {name}`' for name in finding.figures)} |"
+        for finding in judged
+    ]
+    return ["| claim | verdict | effect, 95 % interval | command |", "|---|---|---|---|", *rows]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from disac.experiments.keys import PointValue
 from disac.experiments.paper import DesignSweep, EdgeSweep
 from disac.experiments.paper_scenarios import Channel
 from disac.experiments.paper_summary import PointDraws, Row, read_draws, summarize
@@ -20,29 +21,43 @@ if TYPE_CHECKING:
     from disac.experiments.experiment import Experiment
     from disac.experiments.runner import Progress
 
-DESIGNS_STORE, EDGES_STORE, SETTINGS = "run.sqlite", "edges.sqlite", "figure.json"
+DESIGNS_STORE, SLOW_STORE, EDGES_STORE, SETTINGS = "run.sqlite", "slow.sqlite", "edges.sqlite", "figure.json"
 
 
-def run_figure(
-    name: str,
-    folder: Path,
-    *,
-    seed: int,
-    quick: bool,
-    draws: int | None = None,
-    refined: int | None = None,
-    channel: Channel = "independent",
-    workers: int = 1,
-    rerun_line: str = "",
-) -> list[Row]:
-    """Compute a figure in ``folder``, or go on with what is there, and write ``summary.csv`` and the picture.
+@dataclass(frozen=True)
+class FigureSettings:
+    """How a figure is to be computed.
 
-    Run times are measured in this process alone, whatever ``workers`` is.
-
-    Parameters
+    Attributes
     ----------
-    channel : user channels, :data:`disac.experiments.paper_scenarios.Channel`; delay spread 100 ns.
+    seed : campaign seed.
+    quick : few draws and coarse grids.
     draws, refined : draws per point, and how many of them have the precoders of P.1 refined; None takes the effort's.
+    channel : user channels, :data:`disac.experiments.paper_scenarios.Channel`.
+    delay_spread_s : of a tapped delay line [s].
+    workers : worker processes. Run times are measured in this process alone, whatever their number.
+    """
+
+    seed: int = 0
+    quick: bool = False
+    draws: int | None = None
+    refined: int | None = None
+    channel: Channel = "independent"
+    delay_spread_s: float = 100e-9
+    workers: int = 1
+
+    @property
+    def options(self) -> str:
+        """The options of the command line that give these settings, other than the number of workers."""
+        options = ["--quick"] if self.quick else []
+        if self.channel != "independent":
+            options.append(f"--channel {self.channel} --delay-spread-ns {1e9 * self.delay_spread_s:g}")
+        numbers = {"draws": self.draws, "refined": self.refined, "seed": self.seed}
+        return " ".join(options + [f"--{name} {value}" for name, value in numbers.items() if value is not None])
+
+
+def run_figure(name: str, folder: Path, settings: FigureSettings) -> list[Row]:
+    """Compute a figure in ``folder``, or go on with what is there, and write ``summary.csv`` and the picture.
 
     Raises
     ------
@@ -50,46 +65,47 @@ def run_figure(
     """
     from disac.experiments.paper_figures import plot_sweep
 
-    spec = sweep(name)
-    settings: dict[str, Any] = {"figure": name, "seed": seed, "quick": quick}
-    if channel != "independent":
-        spec = replace(spec, fixed={**spec.fixed, "channel": channel})
-        settings["channel"] = channel
+    spec, quick = sweep(name), settings.quick
+    if settings.channel != "independent":
+        channel: dict[str, PointValue] = {"channel": settings.channel, "delay_spread_s": settings.delay_spread_s}
+        spec = replace(spec, fixed={**spec.fixed, **channel})
     effort = spec.effort(quick=quick)
-    n_draws = draws or effort.draws
-    n_refined = 0 if spec.kind != "designs" else effort.refined if refined is None else refined
-    _keep_settings(folder, {**settings, "refined": n_refined})
+    n_draws = settings.draws or effort.draws
+    n_refined = effort.refined if settings.refined is None else settings.refined
+    n_refined = n_refined if spec.kind == "designs" else 0
+    _keep_settings(folder, name, settings, n_refined)
 
-    def campaign(experiment: Experiment, store: str, n_workers: int) -> list[PointDraws]:
+    def campaign(experiment: Experiment, store: str, trials: int, workers: int) -> list[PointDraws]:
         from disac.experiments.runner import run_campaign
 
         with DrawBar(name) as bar:
             run_campaign(
                 experiment,
                 folder / store,
-                seed=seed,
-                trials=n_draws,
-                workers=n_workers,
+                seed=settings.seed,
+                trials=trials,
+                workers=workers,
                 batch_size=1,
                 progress=bar,
                 resume=True,
-                rerun_line=rerun_line,
+                rerun_line=f"disac run {name} {settings.options}",
             )
         return read_draws(folder / store)
 
-    edges = campaign(EdgeSweep(name, spec.edge_cases()), EDGES_STORE, workers) if spec.edge_cases() else []
+    edges = []
+    if spec.edge_cases():
+        edges = campaign(EdgeSweep(name, spec.edge_cases()), EDGES_STORE, n_draws, settings.workers)
     smallest = {
         (bool(edge.fields["interleaved"]), int(edge.fields[spec.series[0]])): float(edge.columns["edge_db"].min())
         for edge in edges
     }
-    experiment = DesignSweep(
-        name,
-        spec.cases(quick=quick, edges_db=smallest),
-        refined=n_refined,
-        timed=spec.kind == "times",
-    )
-    campaign(experiment, DESIGNS_STORE, 1 if spec.kind == "times" else workers)
-    rows = summarize(*stored_points(folder, spec))
+    timed = spec.kind == "times"
+    cases = spec.cases(quick=quick, edges_db=smallest)
+    designs = DesignSweep(name, cases, refined=n_refined, timed=timed)
+    campaign(designs, DESIGNS_STORE, n_draws, 1 if timed else settings.workers)
+    if not quick and spec.slow_cases():
+        campaign(DesignSweep(name, spec.slow_cases(), timed=timed), SLOW_STORE, spec.slow_draws, 1)
+    rows = summarize(*stored_points(folder, spec), paired=not timed)
     write_csv(rows, folder / "summary.csv")
     (folder / "unstated.txt").write_text("".join(f"{topic}: {choice}\n" for topic, choice in spec.unstated), "utf-8")
     plot_sweep(spec, rows, folder / name)
@@ -100,22 +116,28 @@ def stored_points(folder: Path, spec: Sweep) -> tuple[list[PointDraws], list[Poi
     """Draws of a figure's designs, and of its edges where it has them, from its folder.
 
     More draws can lower the smallest edge and move the last points of a sweep; points left behind with fewer draws are
-    left out.
+    left out. So is a slow solve that is not finished.
     """
     edges = read_draws(folder / EDGES_STORE) if spec.edge_cases() else []
-    points = read_draws(folder / DESIGNS_STORE)
-    most = max(point.n_draws for point in points)
-    return [point for point in points if point.n_draws == most], edges
+    points = []
+    for store in (DESIGNS_STORE, SLOW_STORE):
+        stored = read_draws(folder / store) if (folder / store).is_file() else []
+        most = max((point.n_draws for point in stored), default=0)
+        points += [point for point in stored if point.n_draws == most > 0]
+    return points, edges
 
 
-def _keep_settings(folder: Path, settings: dict[str, Any]) -> None:
+def _keep_settings(folder: Path, name: str, settings: FigureSettings, n_refined: int) -> None:
+    kept: dict[str, Any] = {"figure": name, "seed": settings.seed, "quick": settings.quick, "refined": n_refined}
+    if settings.channel != "independent":
+        kept |= {"channel": settings.channel, "delay_spread_s": settings.delay_spread_s}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SETTINGS
     if path.is_file():
         stored = json.loads(path.read_text("utf-8"))
-        if stored != settings:
-            raise ValueError(f"{folder}: holds a run with {stored}, not {settings}; choose another folder")
-    path.write_text(json.dumps(settings) + "\n", "utf-8")
+        if stored != kept:
+            raise ValueError(f"{folder}: holds a run with {stored}, not {kept}; choose another folder")
+    path.write_text(json.dumps(kept) + "\n", "utf-8")
 
 
 class DrawBar:

@@ -116,11 +116,11 @@ def root_ratio(
     return root, Interval(root * np.exp(-half), root * np.exp(half), level, "delta method, t")
 
 
-def summarize(points: Sequence[PointDraws], edges: Sequence[PointDraws] = ()) -> list[Row]:
-    """One row per point, over the draws that are feasible at all points."""
-    shared = common_trials(points)
+def summarize(points: Sequence[PointDraws], edges: Sequence[PointDraws] = (), *, paired: bool = True) -> list[Row]:
+    """One row per point, over the draws that are feasible at all points or, if not ``paired``, at the point itself."""
     rows = []
     for point in points:
+        shared = common_trials(points if paired else [point])
         row: Row = {
             **point.fields,
             "draws": len(shared),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
@@ -52,7 +52,8 @@ class Sweep:
     fixed : fields that all points share.
     full, quick : the two efforts.
     unstated : pairs of what the paper leaves open and what was chosen.
-    skip : (design, solver, series value) that ``quick`` leaves out.
+    compared : a sentence on how our picture compares with the paper's.
+    slow : (design, solver) whose solves take minutes: made only in full, in ``slow_draws`` draws.
     """
 
     name: str
@@ -66,7 +67,9 @@ class Sweep:
     unstated: tuple[tuple[str, str], ...]
     designs: tuple[str, ...] = tuple(SIGNALS)
     solvers: tuple[str, ...] = ("native",)
-    slow: frozenset[tuple[str, str, int]] = field(default_factory=frozenset)
+    slow: frozenset[tuple[str, str]] = frozenset()
+    slow_draws: int = 3
+    compared: str = ""
 
     def effort(self, *, quick: bool) -> Effort:
         """The quick or the full one."""
@@ -80,10 +83,9 @@ class Sweep:
         edges_db : for a sweep of the SINR threshold, the smallest edge of all draws by (interleaved, series value); the
             grid is cut there, and its last points put there, less :data:`EDGE_MARGIN_DB` and :data:`NEAR_EDGE_DB`.
         """
-        name, values = self.series
         cases = []
-        for value, solver, design in product(values, self.solvers, self.designs):
-            if quick and (design, solver, value) in self.slow:
+        for value, solver, design in product(self.series[1], self.solvers, self.designs):
+            if (design, solver) in self.slow:
                 continue
             grid: list[float] = list(self.effort(quick=quick).grid)
             if self.x == "sinr_db":
@@ -91,19 +93,21 @@ class Sweep:
                     raise ValueError("edges_db is needed for a sweep of the SINR threshold")
                 last = edges_db[is_interleaved(design), value] - EDGE_MARGIN_DB
                 grid = [*(x for x in grid if x < last), last - NEAR_EDGE_DB, last]
-            cases += [
-                tuple(
-                    {
-                        "design": design,
-                        "solver": solver,
-                        **self.fixed,
-                        name: value,
-                        self.x: int(x) if self.x.startswith("n_") else float(x),
-                    }.items()
-                )
-                for x in grid
-            ]
+            cases += [self._case(design, solver, value, x) for x in grid]
         return tuple(cases)
+
+    def slow_cases(self) -> tuple[Case, ...]:
+        """Points of the slow solves, over the whole grid."""
+        return tuple(
+            self._case(design, solver, value, x)
+            for design, solver in sorted(self.slow)
+            for value in self.series[1]
+            for x in self.full.grid
+        )
+
+    def _case(self, design: str, solver: str, value: int, x: float) -> Case:
+        own = {self.series[0]: value, self.x: int(x) if self.x.startswith("n_") else float(x)}
+        return tuple({"design": design, "solver": solver, **self.fixed, **own}.items())
 
     def edge_cases(self) -> tuple[Case, ...]:
         """Points of the largest feasible threshold; none where the threshold is not swept."""
@@ -244,7 +248,7 @@ _SWEEPS = (
         designs=("p1", "p2", "p3"),
         full=Effort(grid=(8, 16, 32, 64), draws=10),
         quick=Effort(grid=(8, 16, 32), draws=3),
-        slow=frozenset({("p1", "clarabel", 1)}),
+        slow=frozenset({("p1", "clarabel")}),
         unstated=(
             ("number of nodes and users, threshold", "N = 2, U = 1, 20 dB"),
             ("numbers of subcarriers", "8 to 64"),
@@ -263,7 +267,7 @@ _SWEEPS = (
         designs=("p1", "p2", "p3"),
         full=Effort(grid=(2, 3, 4), draws=10),
         quick=Effort(grid=(2, 3, 4), draws=3),
-        slow=frozenset({("p1", "clarabel", 1)}),
+        slow=frozenset({("p1", "clarabel")}),
         unstated=(
             ("threshold", "20 dB"),
             ("what a time holds", "processor time of the solver and of building its input, one thread, one at a time"),

@@ -13,7 +13,8 @@ from disac.experiments.paper import SIGNALS
 from disac.experiments.paper_agreement import Agreement, check_solvers, read_agreement
 from disac.experiments.paper_evidence import load_evidence
 from disac.experiments.paper_findings import publish, write_findings, write_gallery
-from disac.experiments.paper_job import run_figure
+from disac.experiments.paper_job import FigureSettings, run_figure
+from disac.experiments.paper_parts import part, part_names
 from disac.experiments.paper_sweeps import Effort, Sweep
 
 SMALL = {"n_nodes": 2, "n_antennas": 3, "n_subcarriers": 4}
@@ -41,7 +42,7 @@ def small_sweeps():
 def finished(small_sweeps, tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
     for name in ("fig5", "fig8"):
-        run_figure(name, folder / name, seed=1, quick=True)
+        run_figure(name, folder / name, FigureSettings(seed=1, quick=True))
     return folder
 
 
@@ -75,9 +76,9 @@ def test_going_on_changes_nothing_and_more_draws_leave_no_stale_points(finished,
     monkeypatch.setattr(paper_figures, "plot_sweep", lambda *args: [])
     folder = shutil.copytree(finished / "fig5", tmp_path / "fig5")
     before = (folder / "summary.csv").read_bytes()
-    run_figure("fig5", folder, seed=1, quick=True)
+    run_figure("fig5", folder, FigureSettings(seed=1, quick=True))
     assert (folder / "summary.csv").read_bytes() == before
-    run_figure("fig5", folder, seed=1, quick=True, draws=3)
+    run_figure("fig5", folder, FigureSettings(seed=1, quick=True, draws=3))
     assert {row["draws"] for row in _rows(folder)} == {"3"}
     (draws,) = load_evidence(tmp_path).values()
     assert len(draws.trials) == 3
@@ -85,7 +86,7 @@ def test_going_on_changes_nothing_and_more_draws_leave_no_stale_points(finished,
 
 def test_a_folder_of_other_settings_is_refused(finished, small_sweeps):
     with pytest.raises(ValueError, match="another folder"):
-        run_figure("fig5", finished / "fig5", seed=2, quick=True)
+        run_figure("fig5", finished / "fig5", FigureSettings(seed=2, quick=True))
     assert json.loads((finished / "fig5" / "figure.json").read_text())["seed"] == 1
 
 
@@ -117,7 +118,9 @@ def test_intervals_that_miss_each_other_do_not_overlap():
 
 
 def test_the_commands_are_the_figures():
-    assert tuple(command.name for command in cli_paper.COMMANDS) == tuple(cli_paper.FIGURES)
+    assert tuple(command.name for command in cli_paper.COMMANDS) == (*cli_paper.FIGURES, *part_names())
+    for name in part_names():
+        assert part(name).name == name
 
 
 def test_the_command_computes_a_figure(small_sweeps, tmp_path):

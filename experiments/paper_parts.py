@@ -1,0 +1,107 @@
+"""What ``disac reproduce`` does: the parts that compute something, and the claims that each of them judges.
+
+A new claim is one function in the module of its part; a new part is one line in :data:`_PARTS`. Everything else, the
+command ``disac run NAME``, its place in ``disac reproduce``, the rows of findings.md and the section of gallery.md,
+follows from the :class:`Part`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+Verdict = Literal["confirmed", "refuted", "only under conditions", "undecided"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim with what the runs say of it.
+
+    Attributes
+    ----------
+    claim : the statement, with what it is judged by.
+    verdict : confirmed or refuted only where the whole interval, or every draw, lies on one side.
+    effect : numbers behind the verdict, with 95 % intervals.
+    figures : names of the figures or parts whose runs were used, each a command ``disac run NAME``.
+    """
+
+    claim: str
+    verdict: Verdict
+    effect: str
+    figures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How a part is to be computed.
+
+    Attributes
+    ----------
+    seed : campaign seed.
+    quick : a rough version, in seconds.
+    workers : worker processes.
+    rerun_line : command that repeats the run, stored with it.
+    """
+
+    seed: int = 0
+    quick: bool = False
+    workers: int = 1
+    rerun_line: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that ``disac reproduce`` computes besides the paper's figures.
+
+    Attributes
+    ----------
+    name : of its command and of its folder. There ``compute`` leaves NAME.png and ``summary.csv``, the only files that
+        the docs take.
+    title, caption : heading of its section in the gallery, and the sentence under the picture.
+    compute : (folder, effort) computes, or goes on with what the folder holds.
+    judge : (folder) the claims that a folder decides.
+    unstated : pairs of what the paper leaves open and what was chosen.
+    """
+
+    name: str
+    title: str
+    caption: str
+    compute: Callable[[Path, Effort], object]
+    judge: Callable[[Path], Sequence[Finding]]
+    unstated: tuple[tuple[str, str], ...] = ()
+
+
+_PARTS: dict[str, str] = {}
+"""Names of the parts in the order of the docs, and where each is found: ``module:attribute``."""
+
+
+def part_names() -> tuple[str, ...]:
+    """Names of all parts, in the order of the docs."""
+    return tuple(_PARTS)
+
+
+def part(name: str) -> Part:
+    """The part called ``name``; its module is imported only now.
+
+    Raises
+    ------
+    ValueError : there is none.
+    """
+    if name not in _PARTS:
+        raise ValueError(f"part = {name!r}: must be one of {', '.join(_PARTS)}")
+    module, _, attribute = _PARTS[name].partition(":")
+    found: Part = getattr(import_module(module), attribute)
+    return found
+
+
+def part_findings(folder: Path) -> list[Finding]:
+    """Claims of all parts whose folders ``folder`` holds."""
+    return [
+        finding
+        for name in part_names()
+        if (folder / name / "summary.csv").is_file()
+        for finding in part(name).judge(folder / name)
+    ]
