@@ -14,6 +14,7 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from time import thread_time
 
 import numpy as np
@@ -21,29 +22,36 @@ import numpy as np
 from disac.designs.convex import certify, strictly_feasible_point
 from disac.designs.feasibility import largest_feasible_sinr
 from disac.designs.native import solve
-from disac.designs.relaxed import RelaxedProblem
+from disac.designs.relaxed import RelaxedProblem, Signal
 from disac.designs.result import GAP_LIMIT
 from disac.simulator import RandomAmplitudes, RandomChannels, Scenario
 
-SIGNALS = ("joint", "block-diagonal", "interleaved", "beamforming", "beamforming-averaged")
+SIGNALS: tuple[Signal, ...] = ("joint", "block-diagonal", "interleaved", "beamforming", "beamforming-averaged")
 
 
-def draw(seed: int) -> RelaxedProblem:
-    """A random feasible problem."""
+def draw(
+    seed: int,
+    *,
+    signals: Sequence[Signal] = SIGNALS,
+    nodes: tuple[int, int] = (1, 4),
+    antennas: tuple[int, int] = (2, 8),
+    subcarriers: tuple[int, int] = (8, 24),
+) -> RelaxedProblem:
+    """A random feasible problem; ranges are inclusive."""
     rng = np.random.default_rng(seed)
-    n_nodes, n_targets, n_users = (int(rng.integers(1, top)) for top in (5, 4, 4))
+    n_nodes, n_targets, n_users = (int(rng.integers(*bounds)) for bounds in ((nodes[0], nodes[1] + 1), (1, 4), (1, 4)))
     scenario = Scenario(
         nodes=rng.uniform(-50, 50, (n_nodes, 2)),
         targets=rng.uniform(-30, 30, (n_targets, 2)),
         users=rng.uniform(-30, 30, (n_users, 2)),
-        n_tx=int(rng.integers(max(2, n_users), 9)),
-        n_rx=int(rng.integers(2, 9)),
-        n_subcarriers=int(rng.integers(max(n_nodes, 8), 25)),
+        n_tx=int(rng.integers(max(antennas[0], n_users), max(antennas[1], n_users) + 1)),
+        n_rx=int(rng.integers(antennas[0], antennas[1] + 1)),
+        n_subcarriers=int(rng.integers(max(n_nodes, subcarriers[0]), subcarriers[1] + 1)),
         bandwidth_hz=float(10 ** rng.uniform(6.5, 8.5)),
         amplitudes=RandomAmplitudes(seed=seed),
         channels=RandomChannels(seed=seed),
     )
-    signal = SIGNALS[seed % len(SIGNALS)]
+    signal = signals[seed % len(signals)]
     edge = largest_feasible_sinr(scenario, RelaxedProblem(scenario, signal, 0.0).serves).sinr_db - 0.1
     sinr_db = edge if rng.uniform() < 0.15 else rng.uniform(-10, edge)
     # a target on the line of two nodes, or seen by one, cannot be placed by delays alone
