@@ -238,7 +238,7 @@ class LinkTrial:
         from disac.simulator import draw_streams, transmit
 
         s, case = self.scenario, self.case
-        phases = key.generator(Purpose.PHASES).uniform(0.0, 2 * np.pi, s.n_nodes)
+        phases = self.draw_phases(key)
         streams = draw_streams(
             s,
             case.radar_precoders.shape[-1],
@@ -253,6 +253,10 @@ class LinkTrial:
         if s.n_users:
             record.update(self._communicate(X, streams.bits, phases, key))
         return record
+
+    def draw_phases(self, key: TrialKey) -> NDArray[np.float64]:
+        """Inter-node phases of a trial (N,) [rad]: unknown, so uniform."""
+        return key.generator(Purpose.PHASES).uniform(0.0, 2 * np.pi, self.scenario.n_nodes)
 
     def _sense(self, X: ComplexArray, phases: NDArray[np.float64], key: TrialKey) -> dict[str, Scalar]:
         from disac.designs import crb_from_blocks, sample_covariances
