@@ -3,7 +3,8 @@
 Run as ``python benchmarks/agreement.py``. The scenarios of ``census.py``, all five signal models in turn: 90 with P.1
 on at most two nodes, then five of P.1 with three and five with four nodes, small enough for a general solver. Where the
 certified gap of Clarabel's own answer is at most 1e-5 the two objective values must agree within 1e-5; elsewhere the
-certified intervals [bound, value] must overlap. Exit status 1 when one scenario does neither.
+certified intervals [bound, value] must overlap. Exit status 1 when one scenario does neither; where Clarabel ends
+without a point at any tolerance there is nothing to compare, and it is counted as that.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def certified_gap(certified: CertifiedSolution) -> float:
     return certified.relaxed_value / bound - 1 if bound > 0 else np.inf
 
 
-def clarabel(problem: RelaxedProblem, interior: FeasiblePoint) -> CertifiedSolution:
+def clarabel(problem: RelaxedProblem, interior: FeasiblePoint) -> CertifiedSolution | None:
     """Clarabel's best certified answer: where it fails or misses the gap, it tries again with a looser tolerance."""
     answers = []
     for tolerance in TOLERANCES:
@@ -59,9 +60,7 @@ def clarabel(problem: RelaxedProblem, interior: FeasiblePoint) -> CertifiedSolut
             continue
         if certified_gap(answers[-1]) <= GAP_LIMIT:
             break
-    if not answers:
-        raise SolverFailure("clarabel gives no point at any tolerance")
-    return min(answers, key=certified_gap)
+    return min(answers, key=certified_gap, default=None)
 
 
 def main() -> None:
@@ -74,10 +73,12 @@ def main() -> None:
     for seed, problem in tqdm(problems(options.count), total=options.count + 10, disable=None):
         interior = strictly_feasible_point(problem.signal, problem)
         ours, peer = certify(problem, solve(problem), interior), clarabel(problem, interior)
-        for solver, certified in (("native", ours), ("clarabel", peer)):
-            gaps[solver].append(certified_gap(certified))
-        difference = abs(ours.relaxed_value / peer.relaxed_value - 1)
-        if gaps["clarabel"][-1] <= GAP_LIMIT:
+        gaps["native"].append(certified_gap(ours))
+        gaps["clarabel"].append(certified_gap(peer) if peer else np.inf)
+        difference = abs(ours.relaxed_value / peer.relaxed_value - 1) if peer else np.nan
+        if peer is None:
+            outcome = "no point from clarabel"
+        elif gaps["clarabel"][-1] <= GAP_LIMIT:
             differences.append(difference)
             outcome = "agree" if difference <= AGREEMENT else "DISAGREE"
         else:

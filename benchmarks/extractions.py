@@ -11,7 +11,6 @@ then the block-diagonal design and P.2, which do not depend on the phases.
 from __future__ import annotations
 
 import argparse
-import statistics
 
 import numpy as np
 
@@ -91,7 +90,15 @@ def main() -> None:
     for seed in range(options.draws):
         rows.append(row(draw(seed, options.nodes, options.users), options.sinr_db, seed))
         print(f"{seed:5d}", *(f"{value:11.4f}" for value in rows[-1]), flush=True)
-    print("median", *(f"{statistics.median(column):10.4f} " for column in zip(*rows, strict=True)))
+    table = np.array(rows)
+    for name, share in (("lower", 0.25), ("median", 0.5), ("upper", 0.75)):
+        print(f"{name:>6}", *(f"{value:10.4f} " for value in np.quantile(table, share, axis=0)))
+    print("\nCRB above the bound of the relaxation [%]: median (quartiles), largest")
+    bound = table[:, COLUMNS.index("bound")]
+    for name in ("scaled", "fitted", "refined", "phases", "block", "p2"):
+        loss = 100 * ((table[:, COLUMNS.index(name)] / bound) ** 2 - 1)
+        lower, middle, upper = np.quantile(loss, (0.25, 0.5, 0.75))
+        print(f"{name:>8}: {middle:8.3f} ({lower:.3f} to {upper:.3f}), {loss.max():.3f}")
 
 
 if __name__ == "__main__":
