@@ -12,8 +12,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from multiprocessing import reduction
+from typing import IO, Any, Literal, ParamSpec, TypeVar
 
 from disac.experiments.worker import SETUP_MARK, start_worker
 
@@ -57,11 +57,39 @@ class SerialExecutor(Executor):
         return future
 
 
+class _DeathLog:
+    """File for a worker's last words. It has no name, so that no kill can leave it behind."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the slot)
+
+    def __reduce__(self) -> tuple[Callable[[Any], int], tuple[Any]]:
+        """The worker being spawned inherits the descriptor and gets its number."""
+        return _inherited, (reduction.DupFd(self._file.fileno()),)
+
+    def read(self) -> str:
+        """All that stands in it; the position, which the worker shares, does not move."""
+        size = os.fstat(self._file.fileno()).st_size
+        return os.pread(self._file.fileno(), size, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _inherited(wrapped: Any) -> int:
+    descriptor: int = wrapped.detach()
+    return descriptor
+
+
 @dataclass(frozen=True)
 class _Slot:
     process: ProcessPoolExecutor
     pid: int
-    log: Path
+    log: _DeathLog
+
+    def close(self) -> None:
+        self.process.shutdown()
+        self.log.close()
 
 
 class LocalPool(Executor):
@@ -80,7 +108,6 @@ class LocalPool(Executor):
         self._slots: dict[int, _Slot] = {}
         self._lock = threading.Lock()
         self._ending = False
-        self._folder = tempfile.TemporaryDirectory(prefix="disac-pool-")
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -103,16 +130,17 @@ class LocalPool(Executor):
         raise died
 
     def _start(self) -> _Slot:
-        handle, name = tempfile.mkstemp(dir=self._folder.name)
-        os.close(handle)
         for _ in range(_START_ATTEMPTS):
-            process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker, (name,))
+            log = _DeathLog()
+            initial: tuple[Any, ...] = (log,)
+            process = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker, initial)
             try:
                 pid = process.submit(os.getpid).result()
             except BrokenProcessPool:
                 process.shutdown()
+                log.close()
                 continue
-            slot = _Slot(process, pid, Path(name))
+            slot = _Slot(process, pid, log)
             with self._lock:
                 self._slots[pid] = slot
                 if self._ending:
@@ -127,7 +155,8 @@ class LocalPool(Executor):
         with self._lock:
             self._slots.pop(slot.pid, None)
         slot.process.shutdown()
-        trace = slot.log.read_text(errors="replace")
+        trace = slot.log.read()
+        slot.close()
         in_setup = trace.startswith(SETUP_MARK)
         return WorkerDied("timeout" if "Timeout (" in trace else "killed", in_setup, trace.removeprefix(SETUP_MARK))
 
@@ -138,10 +167,9 @@ class LocalPool(Executor):
             for pid in self._slots if cancel_futures else ():
                 _kill(pid)
         self._threads.shutdown(wait=True, cancel_futures=cancel_futures)
-        for slot in tuple(self._slots.values()):
-            slot.process.shutdown()
+        for slot in self._slots.values():
+            slot.close()
         self._slots.clear()
-        self._folder.cleanup()
 
 
 def _kill(pid: int) -> None:

@@ -119,8 +119,8 @@ def _pin_for_good() -> None:
 _log: TextIO | None = None
 
 
-def start_worker(log_path: str) -> None:
-    """Initializer of a local worker: leave Ctrl-C to the parent, die with it, log fatal errors to ``log_path``."""
+def start_worker(log: int) -> None:
+    """Initializer of a local worker: leave Ctrl-C to the parent, die with it, tell its death to descriptor ``log``."""
     global _log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
@@ -131,7 +131,7 @@ def start_worker(log_path: str) -> None:
             os._exit(1)
 
         threading.Thread(target=die_with, args=(parent.sentinel,), daemon=True).start()
-    _log = open(log_path, "w")  # noqa: SIM115 (open for the life of the process)
+    _log = open(log, "w")  # noqa: SIM115 (open for the life of the process)
     faulthandler.enable(_log)
     _pin_for_good()
 

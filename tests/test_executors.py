@@ -92,7 +92,9 @@ def test_serial_run_has_one_blas_thread_and_restores_the_setting(tmp_path):
     assert after == before
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path):
+def test_workers_end_when_their_parent_is_killed_and_leave_no_file(tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     script = tmp_path / "parent.py"
     script.write_text(
         textwrap.dedent("""
@@ -108,12 +110,18 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
             time.sleep(600)
         """)
     )
-    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment)
     with parent:
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 2
+        logs = [
+            os.readlink(f) for pid in pids for f in Path(f"/proc/{pid}/fd").iterdir() if "scratch" in os.readlink(f)
+        ]
+        assert len(logs) == 2, "the workers' logs must be in this folder for the test to see them"
         parent.kill()
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
+    assert list(scratch.iterdir()) == []
 
 
 def test_unguarded_script_is_told_what_to_do(tmp_path):
