@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +38,12 @@ class SavedPrecoders:
     radar_precoders: ComplexArray = field(repr=False)
 
 
-def save_precoders(path: str | os.PathLike[str], result: DesignResult) -> None:
+def save_precoders(path: str | os.PathLike[str], result: DesignResult | SavedPrecoders) -> None:
     """Write the precoders of a design with the digest of its scenario; ``path`` ends in .npz or .nc (NetCDF)."""
     path = _checked(path)
     sinr_db = np.nan if result.sinr_db is None else result.sinr_db
-    facts = {"format": _FORMAT, "name": result.name, "sinr_db": sinr_db, "scenario": result.scenario.digest}
+    digest = result.scenario_digest if isinstance(result, SavedPrecoders) else result.scenario.digest
+    facts = {"format": _FORMAT, "name": result.name, "sinr_db": sinr_db, "scenario": digest}
     if path.suffix == ".npz":
         np.savez(path, comm_precoders=result.comm_precoders, radar_precoders=result.radar_precoders, **facts)  # type: ignore[arg-type]
         return
@@ -73,15 +75,20 @@ def load_precoders(path: str | os.PathLike[str], scenario: Scenario, *, same_sce
     path = _checked(path)
     try:
         saved = _read_npz(path) if path.suffix == ".npz" else _read_netcdf(path)
-    except (KeyError, ValueError) as error:
+    except FileNotFoundError:
+        raise
+    except (KeyError, TypeError, ValueError, EOFError, OSError, BadZipFile) as error:
         raise ValueError(f"{path}: is not a precoder file of disac ({error})") from None
     s = scenario
     expected = {
         "comm_precoders": ((s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx), saved.comm_precoders.shape),
-        "radar_precoders": ((s.n_nodes, s.n_subcarriers, s.n_tx), saved.radar_precoders.shape[:3]),
+        "radar_precoders": (
+            (s.n_nodes, s.n_subcarriers, s.n_tx, *saved.radar_precoders.shape[3:4]),
+            saved.radar_precoders.shape,
+        ),
     }
     for name, (wanted, found) in expected.items():
-        if wanted != found:
+        if len(found) != 4 or wanted != found:
             raise ValueError(f"{path}: {name} has shape {found}, the scenario needs {wanted}")
     if same_scenario and saved.scenario_digest != s.digest:
         raise ValueError(
@@ -122,4 +129,7 @@ def _read_netcdf(path: Path) -> SavedPrecoders:
 
 
 def _saved(name: str, sinr_db: float, digest: str, comm: ComplexArray, radar: ComplexArray) -> SavedPrecoders:
+    comm, radar = comm.astype(np.complex128), radar.astype(np.complex128)
+    if not (np.isfinite(comm).all() and np.isfinite(radar).all()):
+        raise ValueError("a precoder is not finite")
     return SavedPrecoders(name, None if np.isnan(sinr_db) else sinr_db, digest, comm, radar)

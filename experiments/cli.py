@@ -176,6 +176,11 @@ def run() -> None:
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Running Dask scheduler, for example tcp://10.0.0.1:8786.")
 @click.option("--shard", type=Shard(), metavar="I/N", help="Part I of N of every point's trials, for array jobs.")
+@click.option(
+    "--trial-timeout",
+    type=click.FloatRange(0, min_open=True),
+    help="Give a trial up after so many seconds and record it as failed (local worker processes).",
+)
 @click.option("--solver", help="Solver of the design; default: the project's choice.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder; default: runs/link-DATE.")
 @click.option(
@@ -206,6 +211,7 @@ def run_link(
     executor: str | None,
     scheduler: str | None,
     shard: tuple[int, int] | None,
+    trial_timeout: float | None,
     solver: str | None,
     out: Path | None,
     resumed: Path | None,
@@ -229,11 +235,16 @@ def run_link(
         stopping_policy,
         summarize_job,
     )
-    from disac.experiments.run_folder import new_folder, rerun_line, usable_cores, write_provenance
+    from disac.experiments.run_folder import fresh_folder, rerun_line, usable_cores, write_provenance
 
+    if trial_timeout is not None and executor not in (None, "pool"):
+        raise click.UsageError(
+            f"--trial-timeout needs local worker processes: it does not go with --executor {executor}"
+        )
     if resumed is not None:
-        refuse_other_options("resumed", "workers", "executor", "scheduler", "shard")
-        job, seed, stopping = load_job(resumed)
+        refuse_other_options("resumed", "workers", "executor", "scheduler", "shard", "trial_timeout")
+        with told_errors():
+            job, seed, stopping = load_job(resumed)
         folder = resumed
     else:
         if file is not None and chosen("preset"):
@@ -247,33 +258,33 @@ def run_link(
         if pilots and pilots < scenario.n_users:
             raise click.UsageError(f"--pilots {pilots}: must be 0 or at least the number of users, {scenario.n_users}")
         say_warnings(scenario)
-        with told_errors():
-            if precoders is not None:
-                designed = loaded_cases(precoders, scenario, symbols, say)
-            else:
-                designed = design_cases(
-                    _swept(scenario, sweep),
-                    designs=[name.strip() for name in designs.split(",")],
-                    sinr_db=sinr_db or (threshold_given(threshold),),
-                    n_symbols=symbols,
-                    snr_db=snr_db,
-                    resolve=resolve,
-                    solver=solver,
-                    say=say,
-                )
-        experiment = LinkExperiment(
-            cases=designed.cases,
-            snr_db=() if resolve else snr_db,
-            modulations=modulation,
-            modes=modes,
-            radar=radar,
-            n_pilots=pilots,
-        )
-        job = LinkJob(experiment, designed.infeasible)
-        folder = new_folder("link", out)
-        save_job(job, folder, seed=seed, stopping=stopping)
-        save_design_records(folder, designed.records)
-        write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
+        with fresh_folder("link", out) as folder:
+            with told_errors():
+                if precoders is not None:
+                    designed = loaded_cases(precoders, scenario, symbols, say)
+                else:
+                    designed = design_cases(
+                        _swept(scenario, sweep),
+                        designs=[name.strip() for name in designs.split(",")],
+                        sinr_db=sinr_db or (threshold_given(threshold),),
+                        n_symbols=symbols,
+                        snr_db=snr_db,
+                        resolve=resolve,
+                        solver=solver,
+                        say=say,
+                    )
+            experiment = LinkExperiment(
+                cases=designed.cases,
+                snr_db=() if resolve else snr_db,
+                modulations=modulation,
+                modes=modes,
+                radar=radar,
+                n_pilots=pilots,
+            )
+            job = LinkJob(experiment, designed.infeasible)
+            save_job(job, folder, seed=seed, stopping=stopping)
+            save_design_records(folder, designed.records)
+            write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
     try:
         with told_errors():
             rows = run_job(
@@ -286,6 +297,7 @@ def run_link(
                 scheduler=scheduler,
                 shard=shard,
                 resume=resumed is not None,
+                timeout_s=trial_timeout,
                 rerun_line=rerun_line(folder),
             )
     except KeyboardInterrupt:

@@ -42,22 +42,22 @@ def design(
     from disac.designs import design as solve
     from disac.designs.precoder_file import save_precoders
     from disac.experiments.design_figures import plot_beampatterns, plot_subcarrier_power
-    from disac.experiments.run_folder import new_folder
+    from disac.experiments.run_folder import fresh_folder
 
     scenario, threshold = scenario_of(preset, file, settings, sinr_db)
     threshold_given(threshold)
     say_warnings(scenario)
-    with told_errors():
-        result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER)
-    for line in summary_lines(result):
-        click.echo(line)
-    folder = new_folder("design", out)
-    scenario.to_toml(folder / "scenario.toml")
-    save_precoders(folder / "precoders.npz", result)
-    if netcdf:
-        save_precoders(folder / "precoders.nc", result)
-    plot_beampatterns(result, folder / "beampatterns")
-    plot_subcarrier_power(result, folder / "subcarrier-power")
+    with fresh_folder("design", out) as folder:
+        with told_errors():
+            result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER)
+        for line in summary_lines(result):
+            click.echo(line)
+        scenario.to_toml(folder / "scenario.toml")
+        save_precoders(folder / "precoders.npz", result)
+        if netcdf:
+            save_precoders(folder / "precoders.nc", result)
+        plot_beampatterns(result, folder / "beampatterns")
+        plot_subcarrier_power(result, folder / "subcarrier-power")
     click.echo(f"precoders and pictures in {folder}; transmit them with")
     click.echo(f"  disac run link --scenario {folder / 'scenario.toml'} --precoders {folder / 'precoders.npz'}")
 

@@ -1,13 +1,15 @@
-"""What an experiment is: a picklable frozen value that turns trial keys into flat records, and a registry of names."""
+"""What an experiment is: a picklable frozen value that turns trial keys into flat records."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 from disac.experiments.keys import Point, TrialKey
 
@@ -41,7 +43,9 @@ class Experiment(Protocol):
       are of one campaign when their experiment name, seed and configuration agree. Without it the fields of a dataclass
       count.
     - ``from_config(config, points)``: class method that rebuilds the experiment, so that a stored run can be resumed
-      and replayed by its file alone.
+      and replayed by its file alone. A dataclass whose fields are all in ``config()`` needs none.
+    - ``from_folder(folder)``: the same from what lies beside the run's file, for an experiment whose configuration
+      does not hold everything.
     """
 
     @property
@@ -59,7 +63,7 @@ class Experiment(Protocol):
 
 
 class ExperimentError(ValueError):
-    """An experiment breaks its contract, or is not known by name."""
+    """An experiment breaks its contract, or cannot be rebuilt from its run."""
 
 
 def columns_of(experiment: Experiment) -> Mapping[str, Column]:
@@ -82,70 +86,59 @@ def configuration(experiment: Experiment) -> dict[str, Any]:
         settings = dataclasses.asdict(experiment)
     else:
         settings = {}
-    kind = type(experiment)
     try:
-        plain: dict[str, Any] = json.loads(
-            json.dumps({"class": f"{kind.__module__}:{kind.__qualname__}", "settings": settings})
-        )
+        plain: dict[str, Any] = json.loads(json.dumps({"class": _import_path(type(experiment)), "settings": settings}))
     except TypeError as error:
         raise ExperimentError(f"experiment {experiment.name!r}: configuration is not JSON: {error}") from None
     return plain
 
 
-def rebuild(config: Mapping[str, Any], points: Sequence[Point]) -> Experiment:
-    """Experiment of a stored `configuration`, for points that may be a part of the original sweep.
+def _import_path(kind: type) -> str:
+    """``module:Class``; a class of the script being run counts to the module that the script is for everybody else."""
+    module = kind.__module__
+    if module in ("__main__", "__mp_main__"):
+        main = sys.modules[module]
+        spec = getattr(main, "__spec__", None)
+        module = spec.name if spec is not None else Path(getattr(main, "__file__", None) or "__main__").stem
+    return f"{module}:{kind.__qualname__}"
+
+
+def rebuild(config: Mapping[str, Any], points: Sequence[Point], folder: Path) -> Experiment:
+    """Experiment of a stored `configuration`.
+
+    Parameters
+    ----------
+    points : what the rebuilt experiment is to have, perhaps a part of the original sweep.
+    folder : where the run's file lies.
 
     Raises
     ------
-    ExperimentError : its class cannot be imported or has no ``from_config``.
+    ExperimentError : its class cannot be imported, offers no way to rebuild it, or now has another configuration.
     """
     path = str(config["class"])
     module, _, name = path.partition(":")
+    settings = config["settings"]
     try:
         kind: Any = importlib.import_module(module)
         for part in name.split("."):
             kind = getattr(kind, part)
-        factory = kind.from_config
     except (ImportError, AttributeError) as error:
-        raise ExperimentError(f"cannot rebuild the experiment {path} from its run: {error}") from None
-    experiment: Experiment = factory(config["settings"], points)
-    return experiment
-
-
-Kind = TypeVar("Kind", bound=Callable[..., Any])
-
-_REGISTERED: dict[str, Callable[..., Any]] = {}
-_BUILT_IN: dict[str, str] = {}
-"""Names of the package's own experiments and the modules that register them, imported when first asked for."""
-
-
-def register_experiment(name: str) -> Callable[[Kind], Kind]:
-    """Class decorator: make an experiment known under ``name``."""
-
-    def register(kind: Kind) -> Kind:
-        known = _REGISTERED.setdefault(name, kind)
-        if known is not kind and known.__qualname__ != kind.__qualname__:
-            raise ExperimentError(f"experiment name {name!r} is taken by {known.__module__}.{known.__qualname__}")
-        _REGISTERED[name] = kind
-        return kind
-
-    return register
-
-
-def experiment_names() -> tuple[str, ...]:
-    """Names of all known experiments, sorted."""
-    return tuple(sorted({*_REGISTERED, *_BUILT_IN}))
-
-
-def experiment_class(name: str) -> Callable[..., Any]:
-    """Class registered under ``name``.
-
-    Raises
-    ------
-    ExperimentError : no experiment has that name.
-    """
-    if name not in _REGISTERED and name in _BUILT_IN:
-        importlib.import_module(_BUILT_IN[name])
-    if name not in _REGISTERED:
-        raise ExperimentError(f"experiment {name!r} is not known; known are {', '.join(experiment_names()) or 'none'}")
-    return _REGISTERED[name]
+        raise ExperimentError(
+            f"cannot rebuild the experiment {path} of {folder}: {error}; run this where {module} can be imported, for "
+            f"example as `python -m disac` in the folder of {module}.py"
+        ) from None
+    experiment: Any
+    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else None
+    if hasattr(kind, "from_config"):
+        experiment = kind.from_config(settings, points)
+    elif hasattr(kind, "from_folder"):
+        experiment = kind.from_folder(folder)
+    elif settings.keys() == fields:
+        experiment = kind(**settings)
+    else:
+        raise ExperimentError(f"cannot rebuild the experiment {path}: it has neither from_config nor from_folder")
+    now = configuration(experiment)
+    if now != dict(config):
+        raise ExperimentError(f"the experiment {path} is not what it was in {folder}: {now!r:.200} for {config!r:.200}")
+    rebuilt: Experiment = experiment
+    return rebuilt

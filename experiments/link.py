@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.experiments.experiment import Column
 from disac.experiments.keys import Point, PointValue, Purpose, TrialKey
+from disac.experiments.link_columns import link_columns
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
@@ -101,6 +104,23 @@ class LinkExperiment:
         most_users = max((case.scenario.n_users for case in self.cases), default=0)
         if self.n_pilots and self.n_pilots < most_users:
             raise ValueError(f"n_pilots = {self.n_pilots}: must be 0 or at least U = {most_users}, one per user")
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Columns of all cases; one that some case lacks is not required."""
+        of_cases = [link_columns(case.scenario, pilots=self.n_pilots > 0) for case in self.cases]
+        return {
+            name: replace(column, required=all(name in columns for columns in of_cases))
+            for known in of_cases
+            for name, column in known.items()
+        }
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> LinkExperiment:
+        """The experiment of the run in a folder of ``disac run link``."""
+        from disac.experiments.link_job import load_job
+
+        return load_job(folder)[0].experiment
 
     def config(self) -> dict[str, Any]:
         """What, besides the points, decides a record: two runs with equal configuration can be merged."""

@@ -159,6 +159,7 @@ def stopping_policy(
 
 def save_job(job: LinkJob, folder: Path, *, seed: int, stopping: StoppingPolicy) -> None:
     """Write everything that a resumed run needs: settings as TOML, scenarios and precoders beside it."""
+    from disac.designs.precoder_file import SavedPrecoders, save_precoders
     from disac.experiments.stopping import policy_to_dict
 
     e = job.experiment
@@ -175,13 +176,18 @@ def save_job(job: LinkJob, folder: Path, *, seed: int, stopping: StoppingPolicy)
     }
     for i, case in enumerate(e.cases):
         case.scenario.to_toml(folder / f"scenario-{i}.toml")
-        np.savez(
+        fields = dict(case.fields)
+        save_precoders(
             folder / f"precoders-{i}.npz",
-            allow_pickle=False,
-            comm_precoders=case.comm_precoders,
-            radar_precoders=case.radar_precoders,
+            SavedPrecoders(
+                name=str(fields.get("design", "")),
+                sinr_db=float(fields["sinr_db"]) if "sinr_db" in fields else None,
+                scenario_digest=case.scenario.digest,
+                comm_precoders=case.comm_precoders,
+                radar_precoders=case.radar_precoders,
+            ),
         )
-        settings["cases"].append(dict(case.fields))
+        settings["cases"].append(fields)
     (folder / "config.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
 
 
@@ -199,6 +205,7 @@ def load_job(folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
     ------
     FileNotFoundError : the folder holds no run.
     """
+    from disac.designs.precoder_file import load_precoders
     from disac.experiments.stopping import policy_from_dict
 
     path = folder / "config.toml"
@@ -207,12 +214,9 @@ def load_job(folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
     settings = tomllib.loads(path.read_text(encoding="utf-8"))
     cases = []
     for i, fields in enumerate(settings["cases"]):
-        with np.load(folder / f"precoders-{i}.npz", allow_pickle=False) as stored:
-            cases.append(
-                LinkCase(
-                    fields=tuple(fields.items()), scenario=Scenario.from_toml(folder / f"scenario-{i}.toml"), **stored
-                )
-            )
+        scenario = Scenario.from_toml(folder / f"scenario-{i}.toml")
+        sent = load_precoders(folder / f"precoders-{i}.npz", scenario)
+        cases.append(LinkCase(tuple(fields.items()), scenario, sent.comm_precoders, sent.radar_precoders))
     experiment = LinkExperiment(
         cases=tuple(cases),
         snr_db=tuple(settings["snr_db"]),
@@ -239,6 +243,7 @@ def run_job(
     scheduler: str | None = None,
     shard: tuple[int, int] | None = None,
     resume: bool = False,
+    timeout_s: float | None = None,
     rerun_line: str = "",
 ) -> list[Row]:
     """Run or go on with the campaign, and write ``summary.csv`` and the pictures beside its records.
@@ -248,6 +253,7 @@ def run_job(
     executor, scheduler : see :func:`disac.experiments.executors.open_executor`; None lets the runner choose.
     shard : part (i, n) of every point's trials.
     resume : go on with the folder's run.
+    timeout_s : limit of one trial, in local worker processes only; see :func:`disac.experiments.runner.run_campaign`.
     """
     from disac.experiments.executors import open_executor
     from disac.experiments.progress import CampaignBar
@@ -269,6 +275,7 @@ def run_job(
                 shard=shard,
                 resume=resume,
                 progress=bar,
+                timeout_s=timeout_s,
                 rerun_line=rerun_line,
             )
     return summarize_job(job, folder, seed=seed)

@@ -6,32 +6,58 @@ import json
 import os
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 import click
 
+from disac.experiments.run_file import file_system_type, is_network_file_system
+
 STORE = "run.sqlite"
 """Name of the file in a run folder that holds the records."""
+
+
+@contextmanager
+def fresh_folder(experiment: str, out: Path | None) -> Iterator[Path]:
+    """A :func:`new_folder` to be filled; it goes again if an error comes before anything is in it."""
+    folder = new_folder(experiment, out)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def new_folder(experiment: str, out: Path | None) -> Path:
     """Create the folder of a new run: ``out``, or runs/EXPERIMENT-DATE in this folder.
 
-    Where this folder is read-only, the run goes below the home folder or, failing that, the temporary one.
+    Where this folder is read-only, the run goes below the home folder or, failing that, the temporary one. A network
+    file system is told on standard error.
 
     Raises
     ------
-    click.ClickException : ``out`` exists and is not empty, or cannot be made.
+    click.ClickException : ``out`` exists and is not empty, or cannot be made or written.
     """
+    folder = _made(experiment, out)
+    kind = file_system_type(folder)
+    if is_network_file_system(kind):
+        click.echo(f"warning: {folder} is on a network file system ({kind}): the run uses a slower journal", err=True)
+    return folder
+
+
+def _made(experiment: str, out: Path | None) -> Path:
     if out is not None:
-        if out.exists() and any(out.iterdir()):
-            raise click.ClickException(
-                f"--out {out}: the folder is not empty; resume it with --resume or choose another"
-            )
         try:
+            if out.exists() and any(out.iterdir()):
+                raise click.ClickException(
+                    f"--out {out}: the folder is not empty; resume it with --resume or choose another"
+                )
             out.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=out) as probe:
+                probe.write(b"0")
         except OSError as error:
             raise click.ClickException(f"--out {out}: {error.strerror}") from None
         return out

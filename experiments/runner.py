@@ -452,11 +452,13 @@ def run_campaign(
         "shard": None if part is None else [part.index, part.count],
     }
     mine, first, own_policy = (points, 0, policy) if part is None else part.split(points, policy)
-    keys = [point_key(point) for point in mine]
     begin = time.perf_counter()
     with ExitStack() as stack:
         store = RunWriter(store_path, resume=resume, identity=identity)
         stack.callback(store.close)
+        if {point_key(point) for point in points} <= {point.key for point in store.points()}:
+            mine = points  # an experiment rebuilt from a shard has the shard's points alone
+        keys = [point_key(point) for point in mine]
         if store.on_network:
             logging.getLogger("disac").warning(store.journal_note)
         stack.enter_context(pinned_threads())

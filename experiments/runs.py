@@ -99,14 +99,15 @@ def _mean(values: np.ndarray[Any, Any]) -> tuple[complex | float, float]:
 
 
 def experiment_of(path: str | os.PathLike[str]) -> Experiment:
-    """Rebuild the experiment of a run from its file.
+    """Rebuild the experiment of a run from its file, or from what lies beside it.
 
     Raises
     ------
-    ExperimentError : its class cannot be imported or has no ``from_config``.
+    ExperimentError : see `disac.experiments.experiment.rebuild`.
     """
     with RunReader(path) as reader, reader.snapshot():
-        return rebuild(reader.meta()["config"], [point.fields for point in reader.points()])
+        points = [point.fields for point in reader.points()]
+        return rebuild(reader.meta()["config"], points, reader.path.resolve().parent)
 
 
 def resume(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from campaigns import Faulty, Noise, digest
 
-from disac.experiments.experiment import ExperimentError, experiment_class, experiment_names, register_experiment
+from disac.experiments.experiment import ExperimentError
 from disac.experiments.keys import TrialKey, point_key
 from disac.experiments.runner import CampaignInterrupted, Shard, run_campaign
 from disac.experiments.runs import compare, experiment_of, merge, replay, resume, show, status
@@ -210,6 +210,21 @@ def test_sequential_shards_take_whole_points(tmp_path, reference):
     assert digest(tmp_path / "merged") == reference["precise"]
 
 
+def test_shard_of_whole_points_is_resumed_from_its_file(tmp_path):
+    points = (0.0, 5.0, 10.0, 15.0, 20.0)
+    run_campaign(Noise(points), tmp_path / "whole", seed=SEED, stopping=PRECISE, trials=400, shard=(1, 2))
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    options = {"seed": SEED, "stopping": PRECISE, "trials": 400, "shard": (1, 2), "progress": interrupt}
+    with pytest.raises(CampaignInterrupted):
+        run_campaign(Noise(points), tmp_path / "run", **options)
+    resume(tmp_path / "run")
+    assert [point.fields["snr_db"] for point in status(tmp_path / "run").points] == [0.0, 10.0, 20.0]
+    assert digest(tmp_path / "run") == digest(tmp_path / "whole")
+
+
 def test_more_shards_than_trials(tmp_path):
     paths = []
     for index in range(1, 6):
@@ -371,16 +386,6 @@ def test_show_compare_and_read_run(tmp_path):
     # Paired trials share their noise: the difference of the means of dx is the bias, almost exactly.
     assert found.points[0].columns["dx"].standard_error < 1e-12
     assert found.points[0].columns["bits"].standard_error == 0
-
-
-def test_experiments_are_known_by_name():
-    register_experiment("noise-of-the-tests")(Noise)
-    assert "noise-of-the-tests" in experiment_names()
-    assert experiment_class("noise-of-the-tests") is Noise
-    with pytest.raises(ExperimentError, match=r"taken by campaigns\.Noise"):
-        register_experiment("noise-of-the-tests")(Faulty)
-    with pytest.raises(ExperimentError, match="'unheard-of' is not known; known are"):
-        experiment_class("unheard-of")
 
 
 def test_experiment_without_a_json_configuration_is_refused(tmp_path):
