@@ -106,7 +106,7 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 
 def _read_npz(path: Path) -> SavedPrecoders:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         return _saved(
             str(file["name"]),
             float(file["sinr_db"]),
