@@ -110,10 +110,11 @@ def test_step_limit_is_where_an_eigenvalue_vanishes() -> None:
     factor = np.stack([np.eye(4), 2 * np.eye(4)]).astype(complex)
     scaling = NesterovTodd.from_factors(factor, factor)
     step = random_hermitian(rng, (2, 4, 4))
-    limit = scaling.step_limit(step)
+    limit = scaling.step_limit(step, 1e10)
     here = scaling.spectrum[..., None] * np.eye(4)
     assert np.linalg.eigvalsh(here + 0.999 * limit * step).min() > 0
     assert np.linalg.eigvalsh(here + 1.001 * limit * step).min() < 0
+    assert scaling.step_limit(step, 0.5 * limit) == 0.5 * limit
 
 
 # --- saddle form ---------------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
+from scipy.linalg.lapack import dpotrs, dtrtrs
 
+from disac.designs.native import kernels
 from disac.designs.native.cones import NesterovTodd, adjoint, smat, svec
 from disac.designs.native.directions import DenseDirections, Directions, square_svec
 from disac.designs.native.saddle import BlockGroup, NodeSets, Prices, SaddleProblem, SharedGroup, Split
@@ -29,6 +30,8 @@ IndexArray = NDArray[np.intp]
 REGULARIZATIONS = (1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10)
 """Relative enlargements of a diagonal that are tried in turn; iterative refinement makes up for them."""
 NO_VECTORS = np.zeros((0, 0, 0, 0), dtype=complex)
+NO_WEIGHTS = np.zeros((0, 0, 0, 0), dtype=complex)
+NO_LEAVES = np.zeros(0, dtype=np.intp)
 CHUNK_BLOCKS = 256
 """Largest number of blocks whose contributions are formed at a time."""
 
@@ -48,23 +51,33 @@ def _regularized_cholesky(matrices: RealArray) -> RealArray:
 
 
 def _cholesky_solve(factor: RealArray, right: RealArray) -> RealArray:
-    solution: RealArray = cho_solve((factor, True), right)
+    solution: RealArray = dpotrs(factor, right, lower=1)[0]
     return solution
+
+
+def _forward(factor: RealArray, right: RealArray) -> RealArray:
+    """L^-1 b."""
+    solution: RealArray = dtrtrs(factor, right, lower=1)[0]
+    return solution
+
+
+def _backward(factor: RealArray, right: RealArray) -> RealArray:
+    """L^-T b."""
+    solution: RealArray = dtrtrs(factor, right, lower=1, trans=1)[0]
+    return solution
+
+
+def _batch_solve(factors: RealArray, right: RealArray) -> RealArray:
+    """A^-1 B of a batch."""
+    if factors.shape[-1] == 1:
+        return right / factors
+    return np.asarray(np.linalg.solve(factors, right), dtype=np.float64)
 
 
 def _triangular(matrices: ComplexArray) -> ComplexArray:
     """Triangular factor of the QR factorization."""
     factor: ComplexArray = np.linalg.qr(matrices, mode="r")  # type: ignore[assignment]
     return factor
-
-
-def _y_index(problem: SaddleProblem) -> IndexArray:
-    """(m, n_y) head index of the Y columns of each node set: geometry (S, C), Re b (N, a, C), Im b (N, a, C)."""
-    field, sets = problem.field, problem.field.node_sets
-    column = np.arange(problem.selection.shape[1]) * field.n_parameters
-    geometry = np.broadcast_to(field.rows, (len(sets), len(field.rows)))
-    rows = np.concatenate([geometry, sets.real.reshape(len(sets), -1), sets.imag.reshape(len(sets), -1)], axis=1)
-    return (rows[:, :, None] + column).reshape(len(sets), -1)
 
 
 def _chunks(sets: NodeSets, most: int) -> Iterator[slice]:
@@ -131,6 +144,52 @@ class LeafBasis:
         return np.concatenate([own, svec(moved).reshape(free.shape)], axis=1)
 
 
+class KeptSteps:
+    """Elimination of the scaled primal step of one shared block, which couples the leaves and prices of its node set.
+
+    With leaves eliminated, its rows of the Newton matrix are -(I + E^T E) and C - E^T E_head, where E are the
+    eliminated rows that couple leaves to it and C couples it to the head.
+
+    Parameters
+    ----------
+    own : (h,) head prices of the node set.
+    leaves : (A,) its leaves.
+    border : (A, s, d^2) rows of their prices.
+    coupling : (d^2, h) C.
+    """
+
+    def __init__(self, own: IndexArray, leaves: IndexArray, border: RealArray, coupling: RealArray) -> None:
+        self._own, self._leaves = own, leaves
+        self._eliminated = border
+        self._coupling = coupling
+
+    def eliminate_leaves(self, leaf_factor: RealArray, eliminated: RealArray) -> None:
+        """Take the Cholesky factors of the leaves and the rows (L, s, n_head) that they leave of the head."""
+        self._eliminated = _batch_solve(leaf_factor[self._leaves], self._eliminated)
+        rows = eliminated[self._leaves][..., self._own].reshape(-1, len(self._own))
+        self._coupling = self._coupling - self._flat.T @ rows
+
+    @property
+    def _flat(self) -> RealArray:
+        return self._eliminated.reshape(-1, len(self._coupling))
+
+    def factorize(self, head: RealArray) -> None:
+        """Eliminate from the head matrix."""
+        self._factor = _regularized_cholesky(np.eye(len(self._coupling)) + self._flat.T @ self._flat)
+        self._reduced = _forward(self._factor, self._coupling)
+        head[self._own[:, None], self._own] += self._reduced.T @ self._reduced
+
+    def reduce(self, leaves: RealArray, head: RealArray) -> None:
+        """Eliminate from a right side, of which ``leaves`` (L, s) are eliminated already."""
+        self._right = -_forward(self._factor, leaves[self._leaves].ravel() @ self._flat)
+        head[self._own] += self._right @ self._reduced
+
+    def substitute(self, head: RealArray, leaves: RealArray) -> None:
+        """Take the step's share out of the leaf rows, given the head of a solution."""
+        step = _backward(self._factor, self._reduced @ head[self._own] - self._right)
+        leaves[self._leaves] -= (self._flat @ step).reshape(len(self._leaves), -1)
+
+
 class NewtonSystem:
     """Factorized Newton matrix at one iterate.
 
@@ -163,13 +222,19 @@ class NewtonSystem:
         n_parameters, n_columns = weights.shape
         self._n_y = n_parameters * n_columns
         self._n_head = self._n_y + problem.n_antennas
-        self._y_index = _y_index(problem)
-        self._means = _mean_directions(problem, combined) if problem.shared else None
+        field, sets = problem.field, problem.field.node_sets
+        self._y_index = field.y_index
+        self._slopes = kernels.directions(field.stack, combined, len(field.rows)) if field.compiled else None
+        self._means: ComplexArray | None = None
+        if problem.shared and self._slopes is not None:
+            self._means = sets.total(self._slopes) / sets.counts[:, None, None, None]
+        elif problem.shared:
+            self._means = _mean_directions(problem, combined)
         n_leaves, n_prices = problem.thresholds.shape
-        n_kept = sum(len(problem.field.node_sets) * group.size**2 for group in problem.shared)
-        self._border = np.zeros((n_leaves, n_prices, self._n_head + n_kept))
+        self._border = np.zeros((n_leaves, n_prices, self._n_head))
         self._leaf = np.zeros((n_leaves, n_prices, n_prices))
-        self._head = np.zeros((self._n_head + n_kept,) * 2)
+        self._head = np.zeros((self._n_head, self._n_head))
+        self._kept: list[KeptSteps] = []
         for column in range(n_columns):
             own = slice(column * n_parameters, (column + 1) * n_parameters)
             self._head[own, own] = 2 * fisher
@@ -200,9 +265,36 @@ class NewtonSystem:
                 root = _triangular(root)
             forms = svec(root[:, :, None] @ group.forms.weights @ adjoint(root)[:, :, None])
             np.add.at(self._leaf, group.forms.leaf, (forms @ forms.swapaxes(-1, -2)).sum(axis=1))
-        if group.senses and group.n_members:
+        if group.senses and group.n_members and self._slopes is not None:
+            self._add_compiled_sensing(group, basis, vectors, self._slopes)
+        elif group.senses and group.n_members:
             for rows in _chunks(self._problem.field.node_sets, CHUNK_BLOCKS // group.n_members):
                 self._add_sensing(group, basis[rows], vectors, rows)
+
+    def _add_compiled_sensing(
+        self, group: BlockGroup, t: ComplexArray, vectors: ComplexArray, slopes: ComplexArray
+    ) -> None:
+        """Contribution of the blocks, with scaling T, on all sheets."""
+        field, sets = self._problem.field, self._problem.field.node_sets
+        of_slope = sets.every_sheet
+        if self._problem.averaged:
+            assert self._means is not None
+            slopes, of_slope = self._means, sets.of_sheet
+        weights, leaf = (NO_WEIGHTS, NO_LEAVES) if group.forms is None else (group.forms.weights, group.forms.leaf)
+        kernels.add_sensing(
+            self._head,
+            self._border,
+            t,
+            field.flat_basis,
+            slopes,
+            of_slope,
+            self._y_index,
+            self._n_y + sets.antennas,
+            sets.of_sheet,
+            vectors,
+            weights,
+            leaf,
+        )
 
     def _add_sensing(self, group: BlockGroup, t: ComplexArray, vectors: ComplexArray, rows: slice) -> None:
         """Contribution of the blocks, with scaling T, on one chunk of sheets."""
@@ -252,54 +344,45 @@ class NewtonSystem:
         root = (adjoint(t) @ field.basis[sets.edges[:-1], 0])[:, None]
         columns = count * svec(root @ self._means @ adjoint(root))
         antennas = -count * square_svec(t.conj())
-        kept = self._n_head + np.arange(len(sets) * shared.size**2).reshape(len(sets), -1)
-        for y, p, own, at_y, at_p in zip(
-            self._y_index, self._n_y + sets.antennas, kept, columns, antennas, strict=True
-        ):
-            self._head[y[:, None], own] = at_y
-            self._head[own[:, None], y] = at_y.T
-            self._head[p[:, None], own] = at_p
-            self._head[own[:, None], p] = at_p.T
-        self._head[kept, kept] = -1
+        coupling = np.concatenate([columns, antennas], axis=1)
+        heads = np.concatenate([self._y_index, self._n_y + sets.antennas], axis=1)
         seen = (adjoint(t)[sets.of_sheet] @ shared.vectors).swapaxes(-1, -2)
-        prices = np.arange(seen.shape[1])[:, None]
         border = shared.weights[:, None] * square_svec(seen)
-        self._border[shared.leaf[:, None, None], prices, kept[sets.of_sheet][:, None]] += border
+        for index, own in enumerate(heads):
+            rows = sets.sheets(index)
+            self._kept.append(KeptSteps(own, shared.leaf[rows], border[rows], coupling[index].T))
 
     def _factorize(self) -> None:
-        n_leaves, n_prices, n_all = self._border.shape
+        n_leaves, n_prices, n_head = self._border.shape
         if n_prices:
             self._leaf_factor = _regularized_cholesky(self._leaf)
-            self._eliminated = np.linalg.solve(self._leaf_factor, self._border)
-            flat = self._eliminated.reshape(n_leaves * n_prices, n_all)
+            self._eliminated = _batch_solve(self._leaf_factor, self._border)
+            flat = self._eliminated.reshape(n_leaves * n_prices, n_head)
             self._head -= flat.T @ flat
-        head, kept = slice(0, self._n_head), slice(self._n_head, n_all)
-        if n_all > self._n_head:
-            self._kept_factor = _regularized_cholesky(-self._head[kept, kept])
-            self._kept_coupling = self._head[kept, head].copy()
-            self._head[head, head] += self._kept_coupling.T @ _cholesky_solve(self._kept_factor, self._kept_coupling)
-        self._head_factor = _regularized_cholesky(self._head[head, head])
+            for kept in self._kept:
+                kept.eliminate_leaves(self._leaf_factor, self._eliminated)
+        for kept in self._kept:
+            kept.factorize(self._head)
+        self._head_factor = _regularized_cholesky(self._head)
 
     def solve(self, right: Prices) -> Prices:
         """Step H^-1 right."""
-        n_all = self._border.shape[2]
-        full = np.concatenate([right.weights.T.ravel(), right.power, np.zeros(n_all - self._n_head)])
-        has_leaves = self._leaf.shape[1] > 0
-        if has_leaves:
+        full = np.concatenate([right.weights.T.ravel(), right.power])
+        n_leaves, n_prices, n_head = self._border.shape
+        reduced = np.zeros((n_leaves, n_prices))
+        if n_prices:
             rows = right.leaf if self._leaf_basis is None else self._leaf_basis.rows(right.leaf)
-            reduced = np.linalg.solve(self._leaf_factor, rows[..., None])
-            full -= np.tensordot(self._eliminated, reduced[..., 0], axes=([0, 1], [0, 1]))
-        head, kept = full[: self._n_head], full[self._n_head :]
-        if len(kept):
-            kept = _cholesky_solve(self._kept_factor, kept)
-            head = head + self._kept_coupling.T @ kept
-        head = _cholesky_solve(self._head_factor, head)
-        if len(kept):
-            kept = _cholesky_solve(self._kept_factor, self._kept_coupling @ head) - kept
+            reduced = _batch_solve(self._leaf_factor, rows[..., None])[..., 0]
+            full -= reduced.ravel() @ self._eliminated.reshape(-1, n_head)
+        for kept in self._kept:
+            kept.reduce(reduced, full)
+        head = _cholesky_solve(self._head_factor, full)
         leaf = np.zeros_like(right.leaf)
-        if has_leaves:
-            moved = reduced - (self._eliminated @ np.concatenate([head, kept]))[..., None]
-            leaf = np.linalg.solve(self._leaf_factor.swapaxes(-1, -2), moved)[..., 0]
+        if n_prices:
+            moved = reduced - self._eliminated @ head
+            for kept in self._kept:
+                kept.substitute(head, moved)
+            leaf = _batch_solve(self._leaf_factor.swapaxes(-1, -2), moved[..., None])[..., 0]
             if self._leaf_basis is not None:
                 leaf = self._leaf_basis.prices(leaf)
         n_parameters, n_columns = right.weights.shape

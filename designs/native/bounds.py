@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
 
@@ -42,11 +42,10 @@ class Bracket:
 def objective(problem: SaddleProblem, fisher: RealArray) -> tuple[float, RealArray]:
     """tr(E^T F^-1 E) and F^-1 E; infinite when F is singular in floating point."""
     scale = 1 / np.sqrt(np.maximum(np.diagonal(fisher), np.finfo(float).tiny))
-    try:
-        factor = cho_factor(fisher * scale * scale[:, None], lower=True)
-    except np.linalg.LinAlgError:
+    factor, failed = dpotrf(fisher * scale * scale[:, None], lower=1)
+    if failed:
         return float("inf"), np.full_like(problem.selection, np.nan)
-    weights = scale[:, None] * cho_solve(factor, scale[:, None] * problem.selection)
+    weights = scale[:, None] * dpotrs(factor, scale[:, None] * problem.selection, lower=1)[0]
     return float(np.sum(problem.selection * weights)), weights
 
 

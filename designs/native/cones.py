@@ -8,9 +8,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.native import kernels
+
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IndexArray = NDArray[np.intp]
+
+
+LENGTH_PRECISION = 1e-4
+"""Relative precision of the length of a step to the boundary of the cone, which is never overestimated."""
 
 
 @lru_cache(maxsize=64)
@@ -51,6 +57,11 @@ def adjoint(matrices: ComplexArray) -> ComplexArray:
     return matrices.conj().swapaxes(-1, -2)
 
 
+def _stacked(matrices: ComplexArray) -> ComplexArray:
+    """Matrices (..., d, d) in one contiguous batch (B, d, d)."""
+    return np.ascontiguousarray(matrices).reshape(-1, *matrices.shape[-2:])
+
+
 def hermitian(matrices: ComplexArray) -> ComplexArray:
     """Hermitian part (M + M^H) / 2."""
     return (matrices + adjoint(matrices)) / 2
@@ -84,12 +95,16 @@ class NesterovTodd:
         return cls(basis, inverse, spectrum)
 
     def primal(self, scaled: ComplexArray) -> ComplexArray:
-        """T X T^H: a scaled primal matrix in original coordinates."""
-        return self.basis @ scaled @ adjoint(self.basis)
+        """T X T^H: a scaled primal matrix in original coordinates, Hermitian to the last bit."""
+        if self.basis.shape[-1] > kernels.LARGEST_BLOCK:
+            return hermitian(self.basis @ scaled @ adjoint(self.basis))
+        return kernels.congruence(_stacked(self.basis), _stacked(scaled)).reshape(scaled.shape)
 
     def scale_dual(self, matrices: ComplexArray) -> ComplexArray:
-        """T^H S T of dual matrices."""
-        return adjoint(self.basis) @ matrices @ self.basis
+        """T^H S T of dual matrices, Hermitian to the last bit."""
+        if self.basis.shape[-1] > kernels.LARGEST_BLOCK:
+            return hermitian(adjoint(self.basis) @ matrices @ self.basis)
+        return kernels.adjoint_congruence(_stacked(self.basis), _stacked(matrices)).reshape(matrices.shape)
 
     def complementarity(self, target: float, correction: ComplexArray | None) -> ComplexArray:
         """Scaled sum of the primal and dual steps that moves every R S to ``target`` I.
@@ -102,12 +117,10 @@ class NesterovTodd:
         right[..., diagonal, diagonal] += target - self.spectrum**2
         return 2 * right / (self.spectrum[..., :, None] + self.spectrum[..., None, :])
 
-    def step_limit(self, scaled_step: ComplexArray) -> float:
-        """Largest step to the boundary of the cone, at most 1e10."""
-        root = np.sqrt(self.spectrum)
-        relative = scaled_step / (root[..., :, None] * root[..., None, :])
-        smallest = float(np.linalg.eigvalsh(relative)[..., 0].min())
-        return 1 / max(-smallest, 1e-10)
+    def step_limit(self, scaled_step: ComplexArray, most: float) -> float:
+        """Largest step up to ``most`` that stays within the cone, from below to a relative :data:`LENGTH_PRECISION`."""
+        size = self.spectrum.shape[-1]
+        return float(kernels.step_limit(self.spectrum.reshape(-1, size), _stacked(scaled_step), most, LENGTH_PRECISION))
 
     def moved_factors(
         self, primal_step: ComplexArray, dual_step: ComplexArray, length: float
@@ -119,8 +132,6 @@ class NesterovTodd:
         return self.basis @ primal, adjoint(self.inverse) @ dual
 
 
-def positive_step_limit(value: RealArray, step: RealArray) -> float:
-    """Largest step that keeps ``value`` >= 0, at most 1e10."""
-    if value.size == 0:
-        return 1e10
-    return 1 / max(float(np.max(-step / value)), 1e-10)
+def positive_step_limit(value: RealArray, step: RealArray, most: float) -> float:
+    """Largest step up to ``most`` that keeps ``value`` >= 0."""
+    return 1 / max(float(np.max(-step / value, initial=0.0)), 1 / most)

@@ -141,16 +141,16 @@ class Linearization:
         offset = self._unscale_primal(scaled_residual.map(np.add, targets))
         prices = self._system.solve(right - problem.gradient(point.prices.weights, offset))
         dual = self._scale_dual(problem.slope(self._combined, prices)).map(
-            lambda own, rest: -hermitian(own + rest), scaled_residual
+            lambda own, rest: -(own + rest), scaled_residual
         )
-        primal = targets.map(lambda total, own: hermitian(total - own), dual)
+        primal = targets.map(np.subtract, dual)
         covariances = self._unscale_primal(primal)
         for _ in range(REFINEMENTS):
             missing = right - self._rows(prices, covariances)
             if self._negligible(missing, right, exact=affine is not None or target > 0):
                 break
             extra = self._system.solve(missing)
-            slope = self._scale_dual(problem.slope(self._combined, extra)).map(hermitian)
+            slope = self._scale_dual(problem.slope(self._combined, extra))
             prices, dual, primal = prices + extra, dual.map(np.subtract, slope), primal.map(np.add, slope)
             covariances = covariances.map(np.add, self._unscale_primal(slope))
         return Step(
@@ -185,20 +185,20 @@ class Linearization:
         own = Prices(2 * self.fisher @ step.weights, self._power_diagonal * step.power, diagonal)
         return own + self.problem.gradient(self.point.prices.weights, covariances)
 
-    def limit(self, step: Step) -> float:
-        """Length of the step that reaches the boundary of a cone."""
+    def limit(self, step: Step, most: float) -> float:
+        """Length up to ``most`` of the step that reaches the boundary of a cone."""
         point = self.point
         n_in = self.problem.n_inequalities
-        lengths = [
-            positive_step_limit(point.prices.power, step.prices.power),
-            positive_step_limit(point.power_slack, step.power_slack),
-            positive_step_limit(self._leaf_price, step.prices.leaf[:, :n_in]),
-            positive_step_limit(point.leaf_slack, step.leaf_slack),
-        ]
+        for value, change in (
+            (point.prices.power, step.prices.power),
+            (point.power_slack, step.power_slack),
+            (self._leaf_price, step.prices.leaf[:, :n_in]),
+            (point.leaf_slack, step.leaf_slack),
+        ):
+            most = positive_step_limit(value, change, most)
         for scaling, primal, dual in zip(self._scalings, step.primal, step.dual, strict=True):
-            if primal.size:
-                lengths += [scaling.step_limit(primal), scaling.step_limit(dual)]
-        return min(lengths)
+            most = scaling.step_limit(dual, scaling.step_limit(primal, most))
+        return most
 
     def moved(self, step: Step, length: float) -> Iterate:
         """The iterate after a step of some length."""
@@ -272,9 +272,9 @@ def run(
                 step = system.step(complementarity)
             else:
                 affine = system.step(0.0)
-                centering = (1 - min(1.0, system.limit(affine))) ** 3
+                centering = (1 - system.limit(affine, 1.0)) ** 3
                 step = system.step(centering * complementarity, affine)
-            length = min(1.0, BOUNDARY_FRACTION * system.limit(step))
+            length = BOUNDARY_FRACTION * system.limit(step, 1 / BOUNDARY_FRACTION)
             if not length > SHORTEST_STEP:
                 break
             point = system.moved(step, length)

@@ -376,7 +376,7 @@ def _separate_groups(
         weights = np.zeros((n_users, n_users, n_users, n_users), dtype=complex)
         weights[:, user, user, user] = -sinr
         weights[user, user, user, user] = 1
-        forms = Forms(channels[subcarrier, node][:, None], weights, subcarrier)
+        forms = Forms(np.ascontiguousarray(channels[subcarrier, node])[:, None], weights, subcarrier)
     # without users, beamforming has no data at all: zero members
     n_members = n_users if beams else max(n_users, 1)
     return (BlockGroup(s.n_tx, len(subcarrier), n_members, forms, senses=True),), shared

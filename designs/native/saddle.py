@@ -23,6 +23,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.native import kernels
 from disac.designs.native.cones import adjoint, hermitian
 
 RealArray = NDArray[np.float64]
@@ -54,6 +55,11 @@ class NodeSets:
     def counts(self) -> IndexArray:
         """(m,) sheets of each set."""
         return np.diff(self.edges)
+
+    @cached_property
+    def every_sheet(self) -> IndexArray:
+        """(A,) the sheets in order."""
+        return np.arange(self.edges[-1])
 
     @cached_property
     def of_sheet(self) -> IndexArray:
@@ -114,12 +120,40 @@ class SensingField:
         local = self._local_rows
         return (local[..., :, None] * self.n_parameters + local[..., None, :]).ravel()
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the matrices are so small that compiled loops beat batches of matrix products."""
+        return bool(self.basis.shape[-1] <= kernels.LARGEST_SPAN)
+
+    @cached_property
+    def flat_basis(self) -> ComplexArray:
+        """(A, d, rho) contiguous basis."""
+        return np.ascontiguousarray(self.basis[:, 0])
+
+    @cached_property
+    def y_index(self) -> IndexArray:
+        """(m, n_y) position in Y, column by column, of what moves the mean of each node set.
+
+        The order is that of :func:`disac.designs.native.kernels.directions`: geometry (S, C), Re b (N, a, C), Im b.
+        """
+        sets = self.node_sets
+        column = np.arange(2 * self.receive.shape[1]) * self.n_parameters
+        geometry = np.broadcast_to(self.rows, (len(sets), len(self.rows)))
+        rows = np.concatenate([geometry, sets.real.reshape(len(sets), -1), sets.imag.reshape(len(sets), -1)], axis=1)
+        index: IndexArray = (rows[:, :, None] + column).reshape(len(sets), -1)
+        return index
+
     def compress(self, matrices: ComplexArray) -> ComplexArray:
         """basis^H M basis of block matrices (A, B, d, d)."""
         return adjoint(self.basis) @ matrices @ self.basis
 
     def fisher(self, grams: ComplexArray) -> RealArray:
         """F (P, P) from compressed covariances (A, rho, rho)."""
+        sets = self.node_sets
+        if self.compiled:
+            return kernels.information(
+                self.stack, grams, self.rows, sets.real, sets.imag, sets.of_sheet, self.n_parameters
+            )
         n_sheets, n_nodes, n_local, n_rx, rho = self.stack.shape
         moved = (self.stack.reshape(n_sheets, -1, rho) @ grams).reshape(n_sheets, n_nodes, n_local, n_rx * rho)
         products = self.node_sets.total(self.stack.reshape(moved.shape).conj() @ moved.swapaxes(-1, -2))
@@ -135,6 +169,8 @@ class SensingField:
         """G'(y_c) = sum_p y_pc G'_p for the columns of Y (P, C), shape (A, N, C, r, rho)."""
         n_sheets, n_nodes, n_local, n_rx, rho = self.stack.shape
         sets = self.node_sets
+        if self.compiled:
+            return kernels.combine(weights, self.rows, sets.real, sets.imag, sets.of_sheet, self.stack)
         local = np.empty((len(sets), n_nodes, n_local, weights.shape[1]), dtype=complex)
         local[:, :, : len(self.rows)] = weights[self.rows]
         local[:, :, len(self.rows) :] = weights[sets.real] + 1j * weights[sets.imag]
@@ -158,7 +194,7 @@ class Forms:
 
     Attributes
     ----------
-    vectors : (A, 1, d, v) V.
+    vectors : (A, 1, d, v) V, or (A, B, d, v) where it differs between members.
     weights : (B, s, v, v) Hermitian k_i for the s prices of a leaf, per member.
     leaf : (A,) leaf of each row of blocks.
     """
@@ -167,17 +203,29 @@ class Forms:
     weights: ComplexArray
     leaf: IndexArray
 
-    def lift(self, prices: RealArray) -> ComplexArray:
-        """sum_i lambda_i A_i on every block (A, B, d, d) for prices (L, s)."""
+    def add_lifted(self, matrices: ComplexArray, prices: RealArray) -> None:
+        """Add sum_i lambda_i A_i for prices (L, s) to every block (A, B, d, d)."""
+        if self.compiled:
+            kernels.add_forms(matrices, self.vectors, self.weights, self.leaf, prices)
+            return
         inner = np.tensordot(prices[self.leaf], self.weights, axes=(1, 1))
-        return self.vectors @ inner @ adjoint(self.vectors)
+        matrices += self.vectors @ inner @ adjoint(self.vectors)
 
-    def gradient(self, matrices: ComplexArray) -> RealArray:
-        """<A_i, M> summed over the members, (A, s)."""
+    @property
+    def compiled(self) -> bool:
+        """Whether the matrices are so small that compiled loops beat batches of matrix products."""
+        size, width = self.vectors.shape[-2:]
+        return bool(size <= kernels.LARGEST_BLOCK and width <= kernels.LARGEST_SPAN)
+
+    def add_gradient(self, values: RealArray, matrices: ComplexArray) -> None:
+        """Add <A_i, M>, summed over the members, to the values (L, s) of the leaves."""
+        if self.compiled:
+            kernels.add_form_values(values, self.vectors, self.weights, self.leaf, matrices)
+            return
         seen = adjoint(self.vectors) @ matrices @ self.vectors
         n_rows, n_members, v, _ = seen.shape
         flat = self.weights.transpose(0, 3, 2, 1).reshape(n_members * v * v, -1)
-        return (seen.reshape(n_rows, -1) @ flat).real
+        np.add.at(values, self.leaf, (seen.reshape(n_rows, -1) @ flat).real)
 
 
 @dataclass(frozen=True)
@@ -245,16 +293,23 @@ class SharedGroup:
         """Block size d."""
         return int(self.vectors.shape[1])
 
+    @cached_property
+    def forms(self) -> Forms:
+        """The same forms, as those of one block per sheet."""
+        index = np.arange(len(self.weights))
+        weights = np.zeros((1, *(len(index),) * 3), dtype=complex)
+        weights[0, index, index, index] = self.weights
+        return Forms(np.ascontiguousarray(self.vectors)[:, None], weights, self.leaf)
+
     def lift(self, prices: RealArray, sets: NodeSets) -> ComplexArray:
         """sum_i lambda_i A_i, (m, d, d), for prices (L, s)."""
-        scaled = self.vectors * (prices[self.leaf] * self.weights)[:, None, :]
-        return sets.total(scaled @ adjoint(self.vectors))
+        matrices = np.zeros((len(self.leaf), 1, self.size, self.size), dtype=complex)
+        self.forms.add_lifted(matrices, prices)
+        return sets.total(matrices[:, 0])
 
-    def gradient(self, matrices: ComplexArray, sets: NodeSets) -> RealArray:
-        """<A_i, M> for the prices of the leaf of every sheet, (A, s), from (m, d, d)."""
-        seen = matrices[sets.of_sheet] @ self.vectors
-        values: RealArray = np.sum(self.vectors.conj() * seen, axis=1).real
-        return self.weights * values
+    def add_gradient(self, values: RealArray, matrices: ComplexArray, sets: NodeSets) -> None:
+        """Add <A_i, M>, from (m, d, d), to the values (L, s) of the leaves."""
+        self.forms.add_gradient(values, matrices[sets.of_sheet][:, None])
 
 
 @dataclass(frozen=True)
@@ -390,11 +445,16 @@ class SaddleProblem:
     def fisher(self, covariances: Blocks) -> RealArray:
         """F (P, P) of block matrices."""
         grams = np.zeros((len(self.field.basis), *(self.field.basis.shape[-1],) * 2), dtype=complex)
+        sets, compiled = self.field.node_sets, self.field.compiled
         for group, matrices in zip(self.groups, covariances.groups, strict=True):
-            if group.senses:
+            if group.senses and compiled:
+                kernels.add_compressed(self.field.flat_basis, matrices, sets.every_sheet, grams)
+            elif group.senses:
                 grams += self.field.compress(matrices).sum(axis=1)
         for matrices in covariances.shared:
-            sets = self.field.node_sets
+            if compiled:
+                kernels.add_compressed(self.field.flat_basis, matrices[:, None], sets.of_sheet, grams)
+                continue
             basis = self.field.basis[sets.edges[:-1], 0]
             grams += (adjoint(basis) @ matrices @ basis)[sets.of_sheet]
         return self.field.fisher(self.spread(grams))
@@ -405,9 +465,9 @@ class SaddleProblem:
         power = np.zeros(self.n_antennas)
         for group, matrices in zip(self.groups, covariances.groups, strict=True):
             if group.senses:
-                power[sets.antennas] += sets.total(np.diagonal(matrices, axis1=-2, axis2=-1).real.sum(axis=1))
+                kernels.add_power(power, matrices, sets.antennas[sets.of_sheet])
         for matrices in covariances.shared:
-            power[sets.antennas] += sets.counts[:, None] * np.diagonal(matrices, axis1=-2, axis2=-1).real
+            kernels.add_power(power, sets.counts[:, None, None, None] * matrices[:, None], sets.antennas)
         return power
 
     def forms(self, covariances: Blocks) -> RealArray:
@@ -415,25 +475,25 @@ class SaddleProblem:
         values = np.zeros_like(self.thresholds)
         for group, matrices in zip(self.groups, covariances.groups, strict=True):
             if group.forms is not None:
-                np.add.at(values, group.forms.leaf, group.forms.gradient(matrices))
+                group.forms.add_gradient(values, matrices)
         for shared, matrices in zip(self.shared, covariances.shared, strict=True):
-            np.add.at(values, shared.leaf, shared.gradient(matrices, self.field.node_sets))
+            shared.add_gradient(values, matrices, self.field.node_sets)
         return values
 
     def lift(self, curvature: ComplexArray, prices: Prices) -> Blocks:
         """Q_j - diag(w p)_j + sum_i lambda_i A_ij on every block, from Q on the sheets (A, rho, rho)."""
         field, sets = self.field, self.field.node_sets
         power = prices.power[sets.antennas]
+        sheets = self._sensed(curvature, power) if any(group.senses for group in self.groups) else None
         groups = []
         for group in self.groups:
             shape = (group.n_rows, group.n_members, group.size, group.size)
             matrices = np.zeros(shape, dtype=complex)
             if group.senses:
-                matrices += field.basis @ self.spread(curvature)[:, None] @ adjoint(field.basis)
-                diagonal = np.arange(group.size)
-                matrices[:, :, diagonal, diagonal] -= power[sets.of_sheet][:, None]
+                assert sheets is not None
+                matrices += sheets[:, None]
             if group.forms is not None:
-                matrices += group.forms.lift(prices.leaf)
+                group.forms.add_lifted(matrices, prices.leaf)
             groups.append(hermitian(matrices))
         lifted = []
         for shared in self.shared:
@@ -443,6 +503,17 @@ class SaddleProblem:
             matrices[:, diagonal, diagonal] -= sets.counts[:, None] * power
             lifted.append(hermitian(matrices))
         return Blocks(tuple(groups), tuple(lifted))
+
+    def _sensed(self, curvature: ComplexArray, power: RealArray) -> ComplexArray:
+        """Q - diag(p) on the blocks of every sheet (A, d, d), from Q (A, rho, rho) and p (m, d)."""
+        field, sets = self.field, self.field.node_sets
+        curvature = self.spread(curvature)
+        if field.compiled:
+            return kernels.sensed(field.flat_basis, curvature, power, sets.of_sheet)
+        matrices = field.basis[:, 0] @ curvature @ adjoint(field.basis[:, 0])
+        diagonal = np.arange(matrices.shape[-1])
+        matrices[:, diagonal, diagonal] -= power[sets.of_sheet]
+        return matrices
 
     def curvature(self, weights: RealArray) -> Blocks:
         """Q_j(Y) on every block."""
