@@ -216,9 +216,9 @@ class _Program:
             pair, user = np.nonzero(updates == target[self.subcarriers])
             jacobian[self.subcarriers[pair], user] = slopes[pair, user]
             residual = target - uplink
-            newton = np.linalg.solve(np.eye(n_users) - jacobian, residual[..., None])[..., 0]
-            rising = np.all(np.linalg.eigvals(jacobian).real < 1, axis=1, keepdims=True)
-            step = np.where(rising, newton, residual)
+            rising = np.all(np.linalg.eigvals(jacobian).real < 1 - 1e-12, axis=1)
+            jacobian[~rising] = 0.0
+            step = np.linalg.solve(np.eye(n_users) - jacobian, residual[..., None])[..., 0]
             uplink = np.maximum(uplink + step, 0.0)
             moved = np.max(np.abs(step) / np.maximum(uplink, np.finfo(float).tiny))
             if moved <= 1e-12 or (moved <= 1e-8 and moved >= before / 2) or uplink.sum() > limit:
