@@ -9,11 +9,11 @@ towards the target carries, with b unknown, the information 2 L |b|^2 M_r / sigm
 and none on both together: weights s_l over subcarriers and equal weights over elements form a product, so frequency and
 element are uncorrelated. The trace of the position bound is (c/2)^2 / J_tau + r^2 / J_theta.
 
-With one transmit antenna s_l is the power p_l itself; sum_l p_l = P_T whatever is sent, so only J_tau is left to choose.
-A user with gain g_l asks for p_l >= m_l = Gamma sigma_c^2 / (L g_l), all of it data. What is left, S, goes to the edges of
-the band, where it adds most to the spread about the mean; with second and first moments of m_l about the band's middle
-m2 and m1 and half the bandwidth w, J_tau / (2 pi)^2 = m2 + S w^2 - max(|m1| - S w, 0)^2 / P_T. The threshold is out of
-reach above P_T / sum_l sigma_c^2 / (L g_l).
+With one transmit antenna s_l is the power p_l itself; sum_l p_l = P_T whatever is sent, so J_tau is the only choice.
+A user with gain g_l asks for p_l >= m_l = Gamma sigma_c^2 / (L g_l), all of it data. What is left, S, goes to the
+band's edges, where it adds most to the spread about the mean; with m2 and m1 the second and first moments of m_l about
+the middle of the band and w half its width, J_tau / (2 pi)^2 = m2 + S w^2 - max(|m1| - S w, 0)^2 / P_T. The threshold
+is out of reach above P_T / sum_l sigma_c^2 / (L g_l).
 
 With two transmit antennas, both at P_T, the beam on the target gives s_l = 4 p_l. It is best for both terms when the
 receive array is the wider one: swinging the beam by rho from +1 to -1 trades (M_r^2 - 1) / 12 for 1/4 in J_theta.
