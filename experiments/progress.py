@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +25,7 @@ class CampaignBar:
     On a terminal it is a tqdm bar with trials per second, the time left, and the present point's RMSE over its realized
     bound with a rough 95 % interval (normal, from the spread of the squared errors; the final table has the exact one).
     Where the error output is a file or pipe it writes a line every tenth of the trials, without control characters.
+    Where nobody reads any more (a closed pipe or terminal) it falls silent and the campaign goes on.
     """
 
     def __init__(self) -> None:
@@ -35,9 +37,17 @@ class CampaignBar:
         self._errors: dict[int, _Errors] = {}
         self._first: tuple[int, float] | None = None
         self._projected = False
+        self._silent = False
 
     def __call__(self, progress: Progress) -> None:
         """Take in what has just been committed; two neighbouring points may take turns."""
+        if not self._silent:
+            try:
+                self._show(progress)
+            except OSError:
+                self._silent = True
+
+    def _show(self, progress: Progress) -> None:
         errors = self._errors.setdefault(progress.point_index, _Errors())
         for row in progress.rows:
             if isinstance(row, dict) and "sq_error_m2" in row:
@@ -86,7 +96,8 @@ class CampaignBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.close()
+        with suppress(OSError):
+            self._bar.close()
 
 
 class _Errors:

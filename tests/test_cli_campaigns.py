@@ -188,6 +188,29 @@ def test_a_trial_that_takes_too_long_is_a_failed_trial(tmp_path):
     assert "does not go with --executor serial" in " ".join(result.output.split())
 
 
+def test_a_reader_that_goes_away_does_not_end_the_run(finished, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "disac",
+        *UNIFORM,
+        "--pilots",
+        "4",
+        "--workers",
+        "1",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "uniform" in line:
+                break
+        process.stderr.close()
+    assert process.returncode == 0
+    assert _digest(tmp_path / "run") == _digest(finished)
+    assert (tmp_path / "run" / "summary.csv").exists()
+
+
 def test_an_own_experiment_of_one_file_has_every_command(tmp_path):
     page = (Path(__file__).resolve().parents[1] / "docs" / "campaigns.md").read_text(encoding="utf-8")
     (tmp_path / "noise.py").write_text(page.split("```python\n")[1].split("```")[0])
