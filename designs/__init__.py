@@ -16,7 +16,14 @@ from disac.designs.phases import crb_over_phases
 from disac.designs.precoder_file import SavedPrecoders, load_precoders, save_precoders
 from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
 from disac.designs.registry import DEFAULT_SOLVER, SOLVERS, design, design_names, register_design
-from disac.designs.result import Certificate, DesignResult, InfeasibilityProof, Infeasible
+from disac.designs.result import (
+    Certificate,
+    DesignResult,
+    InfeasibilityProof,
+    Infeasible,
+    SidelobeProof,
+    SidelobesInfeasible,
+)
 
 __all__ = [
     "DEFAULT_SOLVER",
@@ -31,6 +38,8 @@ __all__ = [
     "Infeasible",
     "InformationBlocks",
     "SavedPrecoders",
+    "SidelobeProof",
+    "SidelobesInfeasible",
     "Unidentifiable",
     "achieved_sinr",
     "antenna_power",

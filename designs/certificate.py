@@ -12,7 +12,11 @@ provided that the following are positive semidefinite, where A_nl = diag(p_n) - 
 - beamforming: the sum over the node's subcarriers of A_nl, and A_nl - (1 + 1/Gamma) mu_ul h_nul h_nul^H; averaged,
   Q_nn,l is replaced by its mean over them.
 
-Raising p by the most negative eigenvalue makes any prices feasible. Scaling Y by s and (p, mu, Z) by s^2 keeps them
+Limits on sidelobes with prices z_j = (z_0, z_1, z_2), z_0 >= |(z_1, z_2)|, add W_l to the Q_l of every signal sent on
+subcarrier l (so not to the averaged Q): W_mm,l = sum_k w_{mkl} a_t^* a_t^T with w_{mkl} = sum over the limits j of
+(m, k) of level z_0 + z_1 cos(phi_j i_l) + z_2 sin(phi_j i_l).
+
+Raising p by the most negative eigenvalue makes any prices feasible. Scaling Y by s and (p, mu, z, Z) by s^2 keeps them
 so; the best s turns the bound into tr(E^T Y)^2 / (P_T sum p - (sigma_c^2 / L) sum mu).
 """
 
@@ -26,6 +30,7 @@ from numpy.typing import NDArray
 from disac.designs.fisher import FisherOperator
 from disac.designs.precoders import antenna_power
 from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
+from disac.designs.sidelobes import EXCESS_TOLERANCE, SidelobeLimits
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -43,6 +48,7 @@ class DualBound:
     power_price, sinr_price : (D,) and (U, L) prices after repair and scaling.
     fisher_weights : (P, 2K) Y.
     shift : what was added to the power prices, relative to their mean.
+    sidelobe_price : (J, 3) prices of the sidelobe limits after repair and scaling; empty without them.
     """
 
     value: float
@@ -50,6 +56,7 @@ class DualBound:
     sinr_price: RealArray
     fisher_weights: RealArray
     shift: float
+    sidelobe_price: RealArray
 
 
 @dataclass(frozen=True)
@@ -137,24 +144,61 @@ def _dual_bound(
     sinr_price = (
         np.maximum(solution.sinr_price, 0.0) if problem.n_constrained_users else np.zeros_like(solution.sinr_price)
     )
+    sidelobe_price = kept_to_cone(solution.sidelobe_price)
     curvature = operator.adjoint(weights @ weights.T)
-    shift = _price_shift(problem, price.reshape(s.n_nodes, s.n_tx), sinr_price, curvature, solution.split_price)
+    shift = price_shift(
+        problem, price.reshape(s.n_nodes, s.n_tx), sinr_price, curvature, sidelobe_price, solution.split_price
+    )
     shifted = price + np.repeat(shift, s.n_tx)
     gain = float(np.trace(weights[: 2 * s.n_targets]))
     cost = s.tx_power * shifted.sum() - s.noise_comm_per_subcarrier * sinr_price.sum()
     relative_shift = float(shift.max() / max(price.mean(), np.finfo(float).tiny))
     if not (gain > 0 and cost > 0):
-        return DualBound(0.0, shifted, sinr_price, weights, relative_shift)
+        return DualBound(0.0, shifted, sinr_price, weights, relative_shift, sidelobe_price)
     scale = gain / cost
     value = gain * scale * (1 - 8 * _EPSILON * len(shifted))
-    return DualBound(value, shifted * scale**2, sinr_price * scale**2, weights * scale, relative_shift)
+    square = scale**2
+    return DualBound(
+        value, shifted * square, sinr_price * square, weights * scale, relative_shift, sidelobe_price * square
+    )
 
 
-def _price_shift(
+def kept_to_cone(sidelobe_price: RealArray | None) -> RealArray:
+    """Prices (J, 3) with z_0 raised to |(z_1, z_2)|; (0, 3) for none."""
+    if sidelobe_price is None:
+        return np.zeros((0, 3))
+    first = np.maximum(sidelobe_price[:, 0], np.hypot(sidelobe_price[:, 1], sidelobe_price[:, 2]) * (1 + 4 * _EPSILON))
+    return np.column_stack([first, sidelobe_price[:, 1:]])
+
+
+def spectrum_weights(limits: SidelobeLimits, sidelobe_price: RealArray, n_subcarriers: int) -> RealArray:
+    """(N, K, L) weights w_{mkl} with sum_j <z_j, limit_j> = sum w_{mkl} p_{mkl}."""
+    waves = limits.waves(n_subcarriers)
+    level = limits.level[limits.node, None]
+    terms = np.where(waves != 0, sidelobe_price[:, :1] * level, 0.0)
+    terms = terms + sidelobe_price[:, 1:2] * waves.real + sidelobe_price[:, 2:] * waves.imag
+    n_nodes, n_targets, _ = limits.steering.shape
+    weights = np.zeros((n_nodes, n_targets, n_subcarriers))
+    np.add.at(weights, (limits.node, limits.target), terms)
+    return weights
+
+
+def sidelobe_pull(limits: SidelobeLimits | None, sidelobe_price: RealArray, n_subcarriers: int) -> ComplexArray:
+    """(N, L, M_t, M_t) matrices W_mm,l; a zero that broadcasts without limits."""
+    if limits is None or not len(limits):
+        return np.zeros((1, 1, 1, 1), dtype=complex)
+    weights = spectrum_weights(limits, sidelobe_price, n_subcarriers)
+    outer = limits.steering.conj()[..., :, None] * limits.steering[..., None, :]
+    pull: ComplexArray = np.einsum("nkl,nkij->nlij", weights, outer)
+    return pull
+
+
+def price_shift(
     problem: RelaxedProblem,
     price: RealArray,
     sinr_price: RealArray,
     curvature: ComplexArray,
+    sidelobe_price: RealArray,
     split: ComplexArray | None,
 ) -> RealArray:
     """(N,) amounts to add to the power prices of each node so that all dual matrices are positive semidefinite."""
@@ -165,7 +209,9 @@ def _price_shift(
     weighted = sinr_price[None, :users, :, None, None] * outer
     served = np.einsum("nulij->nlij", weighted)
     own = (1 + 1 / problem.sinr) * weighted if users else weighted
-    diagonal = price[:, None, :, None] * np.eye(s.n_tx)
+    diagonal = price[:, None, :, None] * np.eye(s.n_tx) - sidelobe_pull(
+        problem.sidelobes, sidelobe_price, s.n_subcarriers
+    )
 
     if problem.signal == "joint":
         split = own.sum(axis=1) if users < 2 or split is None else split
@@ -235,10 +281,32 @@ def feasible_point(problem: RelaxedProblem, solution: RelaxedSolution, interior:
         room = sinr_margin(problem, interior.covariances, interior.comm_covariances)
         mix = max(mix, float(np.max(-margin / (room - margin), initial=0.0, where=margin < 0)))
     mix = min(1.0, mix * (1 + 1e-9) + 1e-14)
+    if problem.sidelobes is not None:
+        mix = _mix_for_sidelobes(problem.sidelobes, covariances, interior.covariances, mix)
     covariances = (1 - mix) * covariances + mix * interior.covariances
     comm = (1 - mix) * comm + mix * interior.comm_covariances
     scale = s.tx_power / float(antenna_power(covariances).max()) * (1 - 2 * _EPSILON)
     return FeasiblePoint(covariances * max(scale, 1.0), comm * max(scale, 1.0), mix)
+
+
+def _mix_for_sidelobes(limits: SidelobeLimits, covariances: ComplexArray, interior: ComplexArray, mix: float) -> float:
+    """The least share, to a hundredth of itself, of at least ``mix`` at which all sidelobes keep their level.
+
+    |r| - level r(0) is convex along the mixture and negative at its end, so it is negative from its only root on.
+    """
+
+    def kept(share: float) -> bool:
+        return limits.excess((1 - share) * covariances + share * interior) <= 0
+
+    if kept(mix):
+        return mix
+    high = max(mix, EXCESS_TOLERANCE)
+    while high < 1 and not kept(high):
+        mix, high = high, min(1.0, 8 * high)
+    while high > mix * 1.01 + _EPSILON:
+        middle = float(np.sqrt(mix * high)) if mix > 0 else high / 2
+        mix, high = (mix, middle) if kept(middle) else (middle, high)
+    return high
 
 
 def _kept_to_cones(problem: RelaxedProblem, covariances: ComplexArray, comm: ComplexArray) -> ComplexArray:

@@ -1,4 +1,4 @@
-"""P.1, P.2 and P.3 as semidefinite programs for CVXPY: the oracle that other solvers are compared with.
+"""P.1 to P.4 as semidefinite programs for CVXPY: the oracle that other solvers are compared with.
 
 One joint linear matrix inequality [[F, E], [E^T, Z]] >= 0 takes the place of the 2K of Eq. (23b). Receive nodes share
 no amplitudes, so it falls apart without loss: [[F_qq,n - J_n, F_qb,n], [F_bq,n, F_bb,n]] >= 0 for the information
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from disac.designs.fisher import FisherOperator
 from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
+from disac.designs.sidelobes import SidelobeLimits
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -345,7 +346,6 @@ def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> Re
     SolverFailure : the solver is missing or returned no point.
     """
     import cvxpy as cp
-    from scipy.sparse import csr_array
 
     started = time.perf_counter()
     s = problem.scenario
@@ -356,7 +356,7 @@ def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> Re
     congruence = _congruence(damping)
     damped, total = cp.Variable(layout.n_parts), cp.Variable(layout.n_total)
     sums, places = _sums(layout)
-    keep = csr_array((np.ones(len(places)), (np.arange(len(places)), places)), shape=(len(places), layout.n_total))
+    keep = _selection(places, layout.n_total)
     information = _Information(cp, problem, layout, total)
     radar_cones = [_cone(cp, damped[layout.radar_at(i)], layout.n_tx) for i in range(len(layout.radar))]
     comm_cones = [_cone(cp, damped[layout.comm_at(i)], layout.n_tx) for i in range(len(layout.comm))]
@@ -370,6 +370,12 @@ def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> Re
         sinr_map, sinr_scale = _sinr_map(problem, layout)
         sinr = (sinr_map @ congruence) @ damped >= sinr_scale * s.noise_comm_per_subcarrier / unit_power
         constraints.append(sinr)
+    limits = None
+    if problem.sidelobes is not None and len(problem.sidelobes):
+        limits = _SidelobeCones(
+            cp, problem.sidelobes, s.n_subcarriers, _spectrum_map(problem, layout) @ congruence @ damped
+        )
+        constraints += [limits.link, limits.cone]
     program = cp.Problem(cp.Minimize(information.objective), constraints)
     status = _run(cp, program, solver, {**_OPTIONS[solver], **options})
     elapsed = time.perf_counter() - started
@@ -395,11 +401,162 @@ def solve_with_cvxpy(problem: RelaxedProblem, solver: str, **options: Any) -> Re
         sinr_price=sinr_price,
         fisher_weights=information.weights(),
         split_price=split,
+        sidelobe_price=None if limits is None else price_unit * limits.price() / s.n_tx,
         status=status,
         iterations=int(program.solver_stats.num_iters or 0),
         solve_seconds=solve_seconds,
         compile_seconds=max(0.0, elapsed - solve_seconds),
     )
+
+
+class _SidelobeCones:
+    """Second-order cones (level r(0) - margin, Re r, Im r) of the autocorrelations of spectra given in units of M_t."""
+
+    def __init__(self, cp: Any, limits: SidelobeLimits, n_subcarriers: int, spectra: Any, margin: Any = 0.0) -> None:
+        from scipy.sparse import csr_array
+
+        n_targets = limits.steering.shape[1]
+        waves = limits.waves(n_subcarriers)
+        j, subcarrier = np.nonzero(waves)
+        at = (limits.node[j] * n_targets + limits.target[j]) * n_subcarriers + subcarrier
+        shape = (len(limits), len(limits.combs) * n_targets * n_subcarriers)
+        values = waves[j, subcarrier]
+        total, real, imaginary = (
+            csr_array((entries, (j, at)), shape=shape) for entries in (np.ones(len(j)), values.real, values.imag)
+        )
+        self.spectra = cp.Variable(shape[1])
+        self.link = self.spectra == spectra
+        height = cp.multiply(limits.level[limits.node], total @ self.spectra) - margin
+        self.cone = cp.SOC(height, cp.vstack([real @ self.spectra, imaginary @ self.spectra]), axis=0)
+
+    def price(self) -> RealArray:
+        """(J, 3) multipliers of the cones."""
+        return _cone_price(self.cone)
+
+
+def _spectrum_map(problem: RelaxedProblem, layout: _Layout) -> csr_array:
+    """(N K L, parts) map to the power spectra a_t^T R_nn,l a_t^* towards the targets, over M_t."""
+    from scipy.sparse import csr_array
+
+    assert problem.sidelobes is not None
+    s, steering = problem.scenario, problem.sidelobes.steering
+    outer = steering.conj()[..., :, None] * steering[..., None, :]
+    toward = hermitian_coordinates(outer) / s.n_tx
+    blocks = [(n, m, layout.radar_at(i)) for i, (n, subcarriers) in enumerate(layout.radar) for m in subcarriers]
+    blocks += [(n, m, layout.comm_at(i)) for i, (n, _, m) in enumerate(layout.comm)]
+    rows, columns, values = [], [], []
+    inside = np.arange(s.n_tx**2)
+    for n, m, at in blocks:
+        for k in range(s.n_targets):
+            rows.append(np.full(len(inside), (n * s.n_targets + k) * s.n_subcarriers + m))
+            columns.append(at.start + inside)
+            values.append(toward[n, k])
+    shape = (s.n_nodes * s.n_targets * s.n_subcarriers, layout.n_parts)
+    entries = (np.concatenate(rows), np.concatenate(columns))
+    return csr_array((np.concatenate(values), entries), shape=shape)
+
+
+@dataclass(frozen=True)
+class SidelobeMargin:
+    """The most room that power, SINR and sidelobe limits leave at once, and the prices that say why no more.
+
+    Attributes
+    ----------
+    value : s with P_i <= (1 - s) P_T, SINR slack and noise in the ratio s, |r| <= level (r(0) - s r_0), r_0 that of
+        P_T / L in every direction of the tones; negative when the limits exclude each other, by the solver's word.
+    covariances, comm_covariances : (L, D, D) block diagonal and (N, U, L, M_t, M_t) that have the room.
+    power_price, sinr_price, sidelobe_price : (N, M_t), (U, L) and (J, 3), any common scale.
+    """
+
+    value: float
+    covariances: ComplexArray
+    comm_covariances: ComplexArray
+    power_price: RealArray
+    sinr_price: RealArray
+    sidelobe_price: RealArray
+
+
+def sidelobe_margin(problem: RelaxedProblem, solver: str = "clarabel") -> SidelobeMargin:
+    """Signals with the most room in all limits at once; nodes stay uncorrelated, which none of the limits sees.
+
+    Parameters
+    ----------
+    problem : with sidelobe limits.
+    """
+    import cvxpy as cp
+
+    limits = problem.sidelobes
+    assert limits is not None
+    if problem.signal == "joint":
+        problem = replace(problem, signal="block-diagonal")
+    elif problem.signal == "beamforming-averaged":
+        problem = replace(problem, signal="beamforming")
+    s = problem.scenario
+    layout = _layout(problem)
+    congruence = _congruence(_damping(problem, layout))
+    damped, room = cp.Variable(layout.n_parts), cp.Variable()
+    parts = congruence @ damped
+    sums, places = _sums(layout)
+    total = _selection(places, layout.n_total).T @ (sums @ parts)
+    cones = [_cone(cp, damped[layout.radar_at(i)], layout.n_tx) for i in range(len(layout.radar))]
+    cones += [_cone(cp, damped[layout.comm_at(i)], layout.n_tx) for i in range(len(layout.comm))]
+    power = _power_map(problem, layout) @ total <= 1 - room
+    unit_power = s.tx_power / s.n_subcarriers
+    tones = np.array([len(comb.tones) for comb in limits.combs])[limits.node]
+    sidelobes = _SidelobeCones(
+        cp, limits, s.n_subcarriers, _spectrum_map(problem, layout) @ parts, limits.level[limits.node] * tones * room
+    )
+    constraints = [*cones, power, sidelobes.link, sidelobes.cone]
+    if layout.comm:
+        sinr_map, sinr_scale = _sinr_map(problem, layout)
+        noise = sinr_scale * s.noise_comm_per_subcarrier / unit_power
+        sinr = sinr_map @ parts >= noise + noise * room
+        constraints.append(sinr)
+    program = cp.Problem(cp.Maximize(room), constraints)
+    _run(cp, program, solver, _OPTIONS[solver])
+    covariances, comm = _unpack(
+        problem, layout, congruence @ np.asarray(damped.value) * unit_power, np.asarray(total.value) * unit_power
+    )
+    sinr_price = np.zeros((s.n_users, s.n_subcarriers))
+    if layout.comm:
+        sinr_price = (np.asarray(sinr.dual_value) * sinr_scale).reshape(sinr_price.shape) / unit_power
+    return SidelobeMargin(
+        value=float(np.asarray(room.value)),
+        covariances=covariances,
+        comm_covariances=comm,
+        power_price=np.asarray(power.dual_value).reshape(s.n_nodes, s.n_tx) / s.tx_power,
+        sinr_price=sinr_price,
+        sidelobe_price=sidelobes.price() / (unit_power * s.n_tx),
+    )
+
+
+def least_peak(waves: ComplexArray) -> tuple[RealArray, RealArray]:
+    """Powers p >= 0 (n,) of sum 1 with the least max_j |sum_l p_l waves_jl|, and multipliers (J, 3) of the cones."""
+    import cvxpy as cp
+
+    return _least_peak(cp, waves)
+
+
+def _least_peak(cp: Any, waves: ComplexArray) -> tuple[RealArray, RealArray]:
+    powers, level = cp.Variable(waves.shape[1]), cp.Variable()
+    height = cp.multiply(np.ones(len(waves)), level)
+    cone = cp.SOC(height, cp.vstack([waves.real @ powers, waves.imag @ powers]), axis=0)
+    program = cp.Problem(cp.Minimize(level), [cone, cp.sum(powers) == 1, powers >= 0])
+    _run(cp, program, "clarabel", {**_OPTIONS["clarabel"], "tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11})
+    return np.maximum(np.asarray(powers.value), 0.0), _cone_price(cone)
+
+
+def _cone_price(cone: Any) -> RealArray:
+    """(J, 3) multipliers of stacked second-order cones."""
+    first, rest = cone.dual_value
+    return np.column_stack([np.ravel(first), np.asarray(rest).reshape(2, -1).T])
+
+
+def _selection(places: NDArray[np.intp], size: int) -> csr_array:
+    """(len(places), size) map that picks entries."""
+    from scipy.sparse import csr_array
+
+    return csr_array((np.ones(len(places)), (np.arange(len(places)), places)), shape=(len(places), size))
 
 
 def _symmetric_placement(rows: NDArray[np.intp], columns: NDArray[np.intp], side: int) -> csr_array:

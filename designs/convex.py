@@ -25,9 +25,13 @@ from disac.designs.feasibility import largest_feasible_sinr, least_power
 from disac.designs.fisher import FisherOperator
 from disac.designs.measure import measure
 from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
-from disac.designs.result import DesignResult, Infeasible
+from disac.designs.result import GAP_LIMIT, DesignResult, Infeasible
+from disac.designs.sidelobe_feasibility import strictly_inside
+from disac.designs.sidelobes import SidelobeLimits
 
 ComplexArray = NDArray[np.complex128]
+
+_EXCHANGES = 8
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,14 @@ class CertifiedSolution:
     relaxed_value : the problem's objective there [m^2].
     bound : verified lower bound.
     solution : the solver's own answer.
+    sidelobes : the sidelobe limits at the phases that the bound's prices refer to; None without limits.
     """
 
     point: FeasiblePoint
     relaxed_value: float
     bound: DualBound
     solution: RelaxedSolution
+    sidelobes: SidelobeLimits | None = None
 
 
 Extraction = Callable[[RelaxedProblem, CertifiedSolution], tuple[ComplexArray, ComplexArray]]
@@ -53,23 +59,36 @@ Extraction = Callable[[RelaxedProblem, CertifiedSolution], tuple[ComplexArray, C
 
 
 def solve_relaxed(problem: RelaxedProblem, solver: str) -> RelaxedSolution:
-    """The answer of one solver, by name."""
-    if solver == "native":
+    """The answer of one solver, by name; see :func:`solver_of` for what the native one leaves to others."""
+    if solver_of(problem, solver) == "native":
         from disac.designs.native import solve
 
         return solve(problem)
     from disac.designs.conic import solve_with_cvxpy
 
-    return solve_with_cvxpy(problem, solver)
+    return solve_with_cvxpy(problem, solver_of(problem, solver))
+
+
+def solver_of(problem: RelaxedProblem, solver: str) -> str:
+    """The solver that solves a problem when ``solver`` is named: limits on sidelobes go from ``native`` to Clarabel."""
+    limited = problem.sidelobes is not None and len(problem.sidelobes) > 0
+    return "clarabel" if solver == "native" and limited else solver
 
 
 def strictly_feasible_point(name: str, problem: RelaxedProblem) -> FeasiblePoint:
-    """A point with room in every power and SINR constraint, of any signal model.
+    """A point with room in every power, SINR and sidelobe limit, of any signal model.
 
     Raises
     ------
-    Infeasible : there is none.
+    Infeasible : there is none; :class:`SidelobesInfeasible` when only the sidelobes stand in the way.
     """
+    point = _without_sidelobe_limits(name, problem)
+    if problem.sidelobes is None or problem.sidelobes.excess(point.covariances) < -1e-3:
+        return point
+    return strictly_inside(name, problem)
+
+
+def _without_sidelobe_limits(name: str, problem: RelaxedProblem) -> FeasiblePoint:
     s = problem.scenario
     serves = problem.serves
     data = np.zeros((s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx, s.n_tx), dtype=complex)
@@ -103,6 +122,9 @@ def certify(problem: RelaxedProblem, solution: RelaxedSolution, interior: Feasib
 def solve_certified(name: str, problem: RelaxedProblem, solver: str) -> CertifiedSolution:
     """Solve a convex design problem and prove what the answer is worth.
 
+    Sidelobe limits are held at a set of phases that grows by the maxima between them until these exceed nothing; the
+    feasible point keeps them everywhere. Times and iterations are those of all rounds.
+
     Raises
     ------
     Infeasible : the SINR threshold is out of reach.
@@ -112,7 +134,24 @@ def solve_certified(name: str, problem: RelaxedProblem, solver: str) -> Certifie
     uniform = block_diagonal(np.eye(s.n_tx, dtype=complex) * problem.serves[..., None, None])
     crb(s, uniform * s.tx_power / s.n_subcarriers, problem.mode)
     interior = strictly_feasible_point(name, problem)
-    return certify(problem, solve_relaxed(problem, solver), interior)
+    certified = certify(problem, solve_relaxed(problem, solver), interior)
+    for _ in range(_EXCHANGES):
+        if problem.sidelobes is None or certified.relaxed_value <= certified.bound.value * (1 + GAP_LIMIT / 10):
+            break
+        finer = problem.sidelobes.with_maxima_of(certified.solution.covariances)
+        if finer is problem.sidelobes:
+            break
+        problem = replace(problem, sidelobes=finer)
+        before = certified.solution
+        certified = certify(problem, solve_relaxed(problem, solver), interior)
+        total = replace(
+            certified.solution,
+            solve_seconds=before.solve_seconds + certified.solution.solve_seconds,
+            compile_seconds=before.compile_seconds + certified.solution.compile_seconds,
+            iterations=before.iterations + certified.solution.iterations,
+        )
+        certified = replace(certified, solution=total)
+    return replace(certified, sidelobes=problem.sidelobes)
 
 
 def convex_design(name: str, problem: RelaxedProblem, solver: str, extract: Extraction) -> DesignResult:
@@ -132,7 +171,9 @@ def assemble(
 ) -> DesignResult:
     """The result of transmitting given precoders, every figure recomputed from them."""
     point, bound, solution = certified.point, certified.bound, certified.solution
-    sent = measure(problem.scenario, problem.sinr_db, comm_precoders, radar_precoders, problem.mode)
+    sent = measure(
+        problem.scenario, problem.sinr_db, comm_precoders, radar_precoders, problem.mode, certified.sidelobes
+    )
     unit = problem.scenario.tx_power / problem.scenario.n_subcarriers
     radar = node_blocks(point.covariances, problem.scenario.n_nodes) - point.comm_covariances.sum(axis=1)
     parts = (point.covariances, point.comm_covariances, radar)
@@ -141,7 +182,7 @@ def assemble(
     return DesignResult(
         name=name,
         sinr_db=problem.sinr_db,
-        solver=solver,
+        solver=solver_of(problem, solver),
         scenario=problem.scenario,
         covariances=sent.covariances,
         comm_precoders=comm_precoders,
@@ -157,6 +198,7 @@ def assemble(
             sinr_price=bound.sinr_price,
             dual_shift=bound.shift,
             primal_mix=point.mix,
+            sidelobe_price=bound.sidelobe_price,
         ),
         solve_seconds=solution.solve_seconds,
         compile_seconds=solution.compile_seconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from disac.designs.crb import crb
 from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
 from disac.designs.result import Certificate, DesignResult, Infeasible
+from disac.designs.sidelobes import SidelobeLimits
 from disac.simulator import Scenario
 
 ComplexArray = NDArray[np.complex128]
@@ -37,14 +39,22 @@ def measure(
     comm_precoders: ComplexArray,
     radar_precoders: ComplexArray,
     mode: str = "hybrid",
+    sidelobes: SidelobeLimits | None = None,
 ) -> Transmission:
-    """Recompute everything that can be known from precoders alone."""
+    """Recompute everything that can be known from precoders alone; ``sidelobes`` are the levels that were asked for."""
     covariances = transmitted_covariances(comm_precoders, radar_precoders)
     sinr = achieved_sinr(scenario, comm_precoders, radar_precoders)
     power = antenna_power(covariances)
     asked = 0.0 if sinr_db is None else 10 ** (sinr_db / 10)
     shortfall = float(np.max(1 - sinr / asked, initial=0.0)) if asked else 0.0
     skew = float(np.abs(covariances - covariances.conj().swapaxes(1, 2)).max())
+    levels: dict[str, Any] = {}
+    if sidelobes is not None:
+        levels = {
+            "sidelobe_excess": max(0.0, sidelobes.excess(covariances)),
+            "sidelobe_ratios": sidelobes.ratios(covariances),
+            "sidelobes": sidelobes,
+        }
     return Transmission(
         covariances=covariances,
         value=float(np.trace(crb(scenario, covariances, mode))),
@@ -59,6 +69,7 @@ def measure(
             sinr_price=np.zeros(sinr.shape),
             dual_shift=0.0,
             primal_mix=0.0,
+            **levels,
         ),
     )
 

@@ -11,7 +11,7 @@ from disac.designs.measure import measure
 from disac.designs.refinement import WORTHWHILE, refine
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem
-from disac.designs.result import DesignResult
+from disac.designs.result import RESIDUAL_LIMIT, DesignResult
 from disac.simulator import Scenario
 
 ComplexArray = NDArray[np.complex128]
@@ -27,17 +27,26 @@ def p1(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResul
 
 
 def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[ComplexArray, ComplexArray]:
-    """Data fitted into R_l, and where that loses more than 1e-4, precoders refined from there."""
-    s = problem.scenario
+    """Data fitted into R_l; where that loses more than 1e-4, or sidelobes, precoders refined from there."""
+    s, limits = problem.scenario, certified.sidelobes
     comm, radar = fitted(s, problem.sinr, certified.point)
-    before = measure(s, problem.sinr_db, comm, radar, problem.mode)
-    if before.value <= certified.relaxed_value * (1 + WORTHWHILE):
+    before = measure(s, problem.sinr_db, comm, radar, problem.mode, limits)
+    kept = before.certificate.residual <= RESIDUAL_LIMIT
+    if kept and before.value <= certified.relaxed_value * (1 + WORTHWHILE):
         return comm, radar
     bound = certified.bound
     refined = refine(
-        s, problem.sinr, comm, radar, power_price=bound.power_price, sinr_price=bound.sinr_price, mode=problem.mode
+        s,
+        problem.sinr,
+        comm,
+        radar,
+        power_price=bound.power_price,
+        sinr_price=bound.sinr_price,
+        mode=problem.mode,
+        sidelobes=limits,
+        sidelobe_price=bound.sidelobe_price,
     )
-    after = measure(s, problem.sinr_db, refined.comm_precoders, refined.radar_precoders, problem.mode)
-    if refined.violation > 0 or after.value >= before.value:
+    after = measure(s, problem.sinr_db, refined.comm_precoders, refined.radar_precoders, problem.mode, limits)
+    if refined.violation > 0 or (kept and after.value >= before.value):
         return comm, radar
     return refined.comm_precoders, refined.radar_precoders

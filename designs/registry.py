@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeAlias
 
 from disac.designs.result import DesignResult
 from disac.simulator import Scenario
@@ -15,10 +16,11 @@ SOLVERS = ("native", "clarabel", "scs", "mosek")
 """Solvers that can be named; ``mosek`` needs its own package and licence."""
 
 
-class Design(Protocol):
-    """A registered design: scenario and SINR threshold [dB] in, precoders with their certificate out."""
+Design: TypeAlias = Callable[..., DesignResult]
+"""A registered design: (scenario, sinr_db, solver=...) in, precoders with their certificate out.
 
-    def __call__(self, scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult: ...
+One that limits sidelobes takes ``sidelobe_db`` and ``mainlobe`` by these names too.
+"""
 
 
 _BUILT_IN = {
@@ -27,6 +29,9 @@ _BUILT_IN = {
     "p2": "p2",
     "p3": "p3",
     "p3-true": "p3",
+    "p4": "p4",
+    "p4-p2": "p4",
+    "p4-p3": "p4",
     "sensing-only": "sensing_only",
     "comm-only": "comm_only",
     "uniform": "uniform",
@@ -52,7 +57,15 @@ def design_names() -> tuple[str, ...]:
     return (*_BUILT_IN, *(name for name in _registered if name not in _BUILT_IN))
 
 
-def design(name: str, scenario: Scenario, sinr_db: float | None, *, solver: str = DEFAULT_SOLVER) -> DesignResult:
+def design(
+    name: str,
+    scenario: Scenario,
+    sinr_db: float | None,
+    *,
+    solver: str = DEFAULT_SOLVER,
+    sidelobe_db: float | None = None,
+    mainlobe: float | None = None,
+) -> DesignResult:
     """Precoders of design ``name`` for every user's SINR at or above ``sinr_db`` on every subcarrier.
 
     Parameters
@@ -61,10 +74,14 @@ def design(name: str, scenario: Scenario, sinr_db: float | None, *, solver: str 
     scenario : what is true.
     sinr_db : threshold Gamma_c of Eq. (14c) [dB]; None asks for no SINR.
     solver : one of :data:`SOLVERS`.
+    sidelobe_db : P.4 only: highest range sidelobe of any link over its peak [dB]; None for what equal powers on the
+        same subcarriers have.
+    mainlobe : P.4 only: where the sidelobes begin, in units of the first minimum that equal powers have (default 1).
 
     Raises
     ------
     Infeasible : the threshold is out of reach; carries the largest feasible one and a proof.
+    SidelobesInfeasible : the sidelobe level is; carries the lowest feasible one and a proof.
     Unidentifiable : the targets cannot be localized in this geometry.
     ValueError : unknown name or solver, threshold out of range.
     """
@@ -76,4 +93,10 @@ def design(name: str, scenario: Scenario, sinr_db: float | None, *, solver: str 
         raise ValueError(f"sinr_db = {sinr_db}: must be a finite number within [-300, 300] dB")
     if name not in _registered:
         importlib.import_module(f"disac.designs.{_BUILT_IN[name]}")
-    return _registered[name](scenario, sinr_db, solver=solver)
+    function = _registered[name]
+    options = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
+    given = {option: value for option, value in options.items() if value is not None}
+    ignored = set(given) - set(inspect.signature(function).parameters)
+    if ignored:
+        raise ValueError(f"{min(ignored)} = {given[min(ignored)]}: design {name} does not limit sidelobes; p4 does")
+    return function(scenario, sinr_db, solver=solver, **given)

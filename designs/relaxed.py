@@ -1,4 +1,4 @@
-"""The convex problems P.1, P.2 and P.3 (Eq. 24, 32, 39) and their solutions, as values shared by every solver.
+"""The convex problems P.1 to P.4 (Eq. 24, 32, 39 and ours) and their solutions, as values shared by every solver.
 
 All of them minimize tr(E^T F(R)^-1 E) over covariances R_l of the stacked transmit signal and covariances R_c[n,u,l] of
 the data that each node sends to each user,
@@ -7,17 +7,22 @@ the data that each node sends to each user,
     sum_n (1 + 1/Gamma) h^H R_c[n,u,l] h - h^H R_nn,l h >= sigma_c^2 / L      for every u and l     (price mu_ul)
     R_c[n,u,l] >= 0,   R_nn,l - sum_u R_c[n,u,l] >= 0,   R_l >= 0             (multiplier of the second: Z_nl)
 
-and differ only in what R_l may be, which :data:`Signal` names.
+and differ only in what R_l may be, which :data:`Signal` names. P.4 is any of them with limits on range sidelobes,
+
+    (level r(0), Re r(phi_j), Im r(phi_j)) in the second-order cone, r = r_{m,k}          (multiplier z_j in that cone)
+
+for each of the phases of :class:`disac.designs.sidelobes.SidelobeLimits`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.sidelobes import SidelobeLimits
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
@@ -45,12 +50,14 @@ class RelaxedProblem:
     signal : which R_l are allowed.
     sinr_db : SINR threshold Gamma_c of every user on every subcarrier [dB]; None drops the SINR constraints.
     mode : the estimator whose bound is minimized, as in :func:`disac.designs.crb`.
+    sidelobes : limits on the autocorrelation of each link's spectrum; None for none.
     """
 
     scenario: Scenario
     signal: Signal
     sinr_db: float | None
     mode: str = "hybrid"
+    sidelobes: SidelobeLimits | None = None
 
     def __post_init__(self) -> None:
         if self.signal not in get_args(Signal):
@@ -92,6 +99,7 @@ class RelaxedSolution:
     sinr_price : (U, L) multipliers mu of the SINR constraints, as written above.
     fisher_weights : (P, 2K) Y of the saddle form 2 tr(E^T Y) - tr(Y^T F Y), near F^-1 E; None to have it computed.
     split_price : (N, L, M_t, M_t) Z_nl of R_nn,l - sum_u R_c >= 0; needed only for ``joint`` with two users or more.
+    sidelobe_price : (J, 3) multipliers z of the sidelobe limits; None without them.
     status : the solver's own word.
     iterations : its iterations.
     solve_seconds, compile_seconds : time in the solver, and time to build the problem for it [s].
@@ -107,3 +115,4 @@ class RelaxedSolution:
     iterations: int
     solve_seconds: float
     compile_seconds: float
+    sidelobe_price: RealArray | None = field(default=None, kw_only=True)

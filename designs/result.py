@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.sidelobes import SidelobeLimits
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
@@ -34,6 +35,11 @@ class Certificate:
     power_price, sinr_price : (N M_t,) and (U, L) dual point that proves the lower bound.
     dual_shift : what had to be added to the power prices to make them dual feasible, relative to their mean.
     primal_mix : share of a strictly feasible point mixed into the solver's answer to make it feasible exactly.
+    sidelobe_excess : largest relative excess of a link's |r| / r(0) over its level anywhere outside the main lobe,
+        between the phases of the problem too; 0 when all links keep it or none was asked for.
+    sidelobe_ratios : (N, K) largest |r| / r(0) outside the main lobe for each transmitter and target; empty when no
+        level was asked for.
+    sidelobes, sidelobe_price : the limits at the phases of the problem, and their prices (J, 3).
     """
 
     sinr: RealArray = field(repr=False)
@@ -46,11 +52,23 @@ class Certificate:
     sinr_price: RealArray = field(repr=False)
     dual_shift: float
     primal_mix: float
+    sidelobe_excess: float = 0.0
+    sidelobe_ratios: RealArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
+    sidelobes: SidelobeLimits | None = field(default=None, repr=False)
+    sidelobe_price: RealArray = field(default_factory=lambda: np.zeros((0, 3)), repr=False)
 
     @property
     def residual(self) -> float:
         """Largest of the relative violations."""
-        return max(self.power_excess, self.sinr_shortfall, self.psd_residual, self.hermitian_residual)
+        return max(
+            self.power_excess, self.sinr_shortfall, self.psd_residual, self.hermitian_residual, self.sidelobe_excess
+        )
+
+    @property
+    def pslr_db(self) -> float:
+        """Highest sidelobe of any link over its peak [dB], outside the main lobe that was asked for; -inf for none."""
+        highest = float(self.sidelobe_ratios.max(initial=0.0))
+        return 20 * float(np.log10(highest)) if highest > 0 else -float("inf")
 
 
 @dataclass(frozen=True)
@@ -158,5 +176,67 @@ class Infeasible(ValueError):
         self.largest_feasible_sinr_db = largest_feasible_sinr_db
         self.proof = proof
 
-    def __reduce__(self) -> tuple[type[Infeasible], tuple[str, float, float, InfeasibilityProof | None]]:
+    def __reduce__(self) -> tuple[type[Infeasible], tuple[Any, ...]]:
         return type(self), (self.name, self.sinr_db, self.largest_feasible_sinr_db, self.proof)
+
+
+@dataclass(frozen=True)
+class SidelobeProof:
+    """Prices that rule out a sidelobe level, in one of two ways, both checked from the scenario alone.
+
+    With a SINR: as in :class:`InfeasibilityProof`, with W_l of :mod:`disac.designs.certificate` taken from the dual
+    matrices; any signals that keep level and SINR need a share ``power_needed`` > 1 of P_T. By the spectrum alone:
+    w_{mkl} < 0 on every subcarrier of a node, so r(0) > 0 contradicts sum_l w p >= 0: only a node that sends nothing
+    towards the target keeps the level, whatever its power. ``power_needed`` is infinite then, the other prices 0.
+
+    Attributes
+    ----------
+    limits : levels and phases that are ruled out.
+    sidelobe_price : z (J, 3).
+    power_price, sinr_price : p (N, M_t) and mu (U, L).
+    power_needed : a lower bound on max_i P_i / P_T.
+    """
+
+    limits: SidelobeLimits = field(repr=False)
+    sidelobe_price: RealArray = field(repr=False)
+    power_price: RealArray = field(repr=False)
+    sinr_price: RealArray = field(repr=False)
+    power_needed: float
+
+
+class SidelobesInfeasible(Infeasible):
+    """No signals of the design's kind keep the sidelobe level, together with the SINR, within P_T.
+
+    Attributes
+    ----------
+    sidelobe_db : the level asked for [dB].
+    lowest_sidelobe_db : lowest level for which signals were found [dB].
+    sidelobe_proof : rules out a level lower by at most 0.001 dB.
+    largest_feasible_sinr_db : NaN; the threshold is in reach without the limit on sidelobes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sinr_db: float | None,
+        sidelobe_db: float,
+        lowest_sidelobe_db: float,
+        proof: SidelobeProof | None = None,
+    ) -> None:
+        ValueError.__init__(
+            self,
+            f"sidelobe_db = {sidelobe_db:g}: {name} cannot keep all sidelobes at this level"
+            + ("" if sinr_db is None else f" with {sinr_db:g} dB of SINR")
+            + f"; the lowest feasible level is {lowest_sidelobe_db:.3f} dB",
+        )
+        self.name = name
+        self.sinr_db = float("nan") if sinr_db is None else sinr_db
+        self.sidelobe_db = sidelobe_db
+        self.lowest_sidelobe_db = lowest_sidelobe_db
+        self.largest_feasible_sinr_db = float("nan")
+        self.sidelobe_proof = proof
+        self.proof = None
+
+    def __reduce__(self) -> tuple[type[Infeasible], tuple[Any, ...]]:
+        sinr_db = None if np.isnan(self.sinr_db) else self.sinr_db
+        return type(self), (self.name, sinr_db, self.sidelobe_db, self.lowest_sidelobe_db, self.sidelobe_proof)
