@@ -25,6 +25,10 @@ from disac.estimators.signal import FREE, TIED, Signal
 BLOCK = 128
 """Grid points that one pass of the grid kernel treats together, so that its work arrays stay in the nearest cache."""
 
+BEAM_FLOOR = np.float32(1e-5)
+"""Energy of a transmit beam, relative to the strongest correlation times M_r, below which single precision holds no
+digit of it. In such a null of a beam the grid kernel counts a link for less than it is worth, never for more."""
+
 SINGULAR = 1e-10
 """Relative pivot of Gamma below which two signatures count as indistinguishable."""
 
@@ -254,7 +258,7 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
                                 im = ci[p] * c2r[p] - cr[p] * c2i[p]
                                 acc_r[p] -= re * er - im * ei
                     for p in range(n):
-                        bottom = max(floor * acc_i[p], floor * floor)
+                        bottom = max(floor * acc_i[p], BEAM_FLOOR * n_rx)
                         energy = numer[0, m, p] ** 2 + numer[1, m, p] ** 2
                         out[start + p] += energy / max(acc_r[p], bottom)
                 continue
@@ -293,7 +297,7 @@ def evaluate_grid(  # type: ignore[no-untyped-def]
                         schur[m, j] = entry
                         pivot -= entry.real * entry.real + entry.imag * entry.imag
                         top -= entry * vec[j]
-                    root = np.sqrt(max(pivot, max(floor * size, floor * floor)))
+                    root = np.sqrt(max(pivot, max(floor * size, BEAM_FLOOR * n_rx)))
                     schur[m, m] = complex(root)
                     vec[m] = top / root
                     gain += vec[m].real ** 2 + vec[m].imag ** 2

@@ -1,0 +1,86 @@
+"""Beams with nulls: the grid in single precision must not promise more than the exact likelihood has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from disac.estimators import Localizer, sufficient_statistics
+from disac.estimators.likelihood import evaluate_grid
+from disac.estimators.multistart import GRAM_FLOOR, Targets
+from disac.simulator import Scenario, synthesize
+
+
+def scene(noise):
+    rng = np.random.default_rng(5)
+    amplitudes = (rng.standard_normal((2, 2, 1)) + 1j * rng.standard_normal((2, 2, 1))) / np.sqrt(2)
+    return Scenario(
+        nodes=[[-40.0, -12.0], [35.0, -20.0]],
+        targets=[[3.0, 4.0]],
+        users=[[0.0, -20.0]],
+        n_tx=4,
+        n_rx=4,
+        n_subcarriers=8,
+        n_symbols=8,
+        bandwidth_hz=20e6,
+        noise_sense=noise,
+        amplitudes=amplitudes,
+        area=[[-30.0, 30.0], [-10.0, 50.0]],
+    )
+
+
+def one_beam(s, *, orthogonal):
+    """Every node sends one stream on a beam towards the target, whose nulls no other beam fills."""
+    rng = np.random.default_rng(9)
+    streams = np.exp(0.5j * np.pi * rng.integers(0, 4, (s.n_nodes, s.n_subcarriers, s.n_symbols)))
+    if orthogonal:
+        streams *= (np.arange(s.n_nodes)[:, None] == s.subcarrier_node)[:, :, None]
+    beams = np.exp(-1j * np.pi * np.arange(s.n_tx) * np.sin(s.target_geometry.angle))
+    return 0.1 * beams[:, :, None, None] * streams[:, None]
+
+
+def null_points(s, localizer):
+    """Grid points with the least energy of any node's beam, relative to the strongest."""
+    points = localizer.grid.points
+    offset = points[:, None] - s.nodes
+    angles = np.arctan2(offset[..., 1], offset[..., 0]) - s.orientations
+    aim = np.sin(s.target_geometry.angle[:, 0])
+    elements = np.arange(s.n_tx)
+    beam = np.abs(np.exp(1j * np.pi * (np.sin(angles) - aim)[..., None] * elements).sum(axis=-1)) ** 2 / s.n_tx**2
+    return np.argsort(beam.min(axis=1))
+
+
+@pytest.mark.parametrize("orthogonal", [True, False])
+def test_the_grid_promises_no_more_than_the_exact_likelihood(orthogonal):
+    s = scene(1e3)
+    X = one_beam(s, orthogonal=orthogonal)
+    localizer = Localizer(s)
+    table = localizer._tables[0]
+    rng = np.random.default_rng(3)
+    for _ in range(3):
+        statistics = sufficient_statistics(X, synthesize(s, X, rng=rng))
+        trial = localizer.trial(statistics)
+        given = trial.condition(Targets.none(s.n_nodes))
+        gain = np.empty(len(localizer.grid.points), np.float32)
+        evaluate_grid(
+            table.zr, table.zi, table.wr, table.wi, trial.signal, given.residual[0], given.residual[1],
+            trial._gram[0], trial._gram[1], given.found.psi, given.inverse, given.beam[0], given.beam[1],
+            GRAM_FLOOR, gain,
+        )  # fmt: skip
+        gain = gain.astype(float) * trial._scale**2 / trial._unit
+        exact = np.array([localizer.criterion(statistics, point) for point in localizer.grid.points])
+        assert np.all(gain < 1.05 * exact + 1e-3 * exact.max())
+        clear = null_points(s, localizer)[len(exact) // 2 :]
+        np.testing.assert_allclose(gain[clear], exact[clear], rtol=0.02, atol=1e-3 * exact.max())
+
+
+def test_the_estimate_is_no_worse_than_the_truth_at_low_snr():
+    """Where the truth explains more of the data than the estimate, the search has failed."""
+    s = scene(300.0)
+    X = one_beam(s, orthogonal=True)
+    localizer = Localizer(s)
+    rng = np.random.default_rng(8)
+    for _ in range(40):
+        statistics = sufficient_statistics(X, synthesize(s, X, rng=rng))
+        estimate = localizer.from_statistics(statistics)
+        assert estimate.criterion > localizer.criterion(statistics, s.targets) * (1 - 1e-9)
