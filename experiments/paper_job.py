@@ -141,14 +141,14 @@ def _keep_settings(folder: Path, name: str, settings: FigureSettings, n_refined:
 
 
 class DrawBar:
-    """The runner's ``progress`` callable: a bar on a terminal, else a line per point."""
+    """The runner's ``progress`` callable: a bar on a terminal, else a line every so many draws."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, every: int = 20) -> None:
         from tqdm import tqdm
 
         self._bar = tqdm(desc=title, disable=None, unit="draw", dynamic_ncols=True, file=sys.stderr)
         self._say: Callable[[str], object] = lambda text: print(text, file=sys.stderr, flush=True)
-        self._title = title
+        self._title, self._every = title, every
 
     def __call__(self, progress: Progress) -> None:
         """Take in what has just been committed."""
@@ -156,7 +156,7 @@ class DrawBar:
             self._bar.total = progress.expected
             self._bar.n = progress.done
             self._bar.refresh()
-        elif progress.done == progress.expected or progress.done % 20 == 0:
+        elif progress.done == progress.expected or progress.done % self._every == 0:
             self._say(f"{self._title}: {progress.done} of {progress.expected} draws, {progress.elapsed_s:.0f} s")
 
     def __enter__(self) -> Self:

@@ -74,7 +74,10 @@ class Part:
     unstated: tuple[tuple[str, str], ...] = ()
 
 
-_PARTS: dict[str, str] = {}
+_PARTS: dict[str, str] = {
+    "verdict": "disac.experiments.paper_verdict:PART",
+    "estimators": "disac.experiments.paper_estimators:PART",
+}
 """Names of the parts in the order of the docs, and where each is found: ``module:attribute``."""
 
 

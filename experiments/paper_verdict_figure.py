@@ -1,0 +1,86 @@
+"""The picture of the waveform's verdict: RMSE, bit errors and outage of every design against the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from disac.experiments.figures import figure, save
+from disac.experiments.paper_figures import DESIGN_LOOKS
+from disac.experiments.paper_summary import Row
+from disac.experiments.paper_verdict import LABELS, SENT, Scene
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SHIFT_DB = 0.35
+"""Distance of neighbouring markers at one threshold."""
+
+
+def plot_verdict(rows: Sequence[Row], scenes: Sequence[Scene], stem: Path) -> list[Path]:
+    """One row of panels per scene."""
+    with figure(figsize=(7.6, 2.6 * len(scenes) + 0.6)) as fig:
+        panels = fig.subplots(len(scenes), 3, squeeze=False)
+        for line, scene in zip(panels, scenes, strict=True):
+            for i, key in enumerate(SENT):
+                own = [row for row in rows if (row["scene"], row["design"], row["phases"]) == (scene.name, *key)]
+                own.sort(key=lambda row: float(row["sinr_db"]))
+                if own:
+                    _draw(line, key, own, _SHIFT_DB * (i - (len(SENT) - 1) / 2))
+            _finish(line, scene)
+        handles, labels = panels[0][0].get_legend_handles_labels()
+        fig.legend(handles, labels, loc="outside upper center", ncols=len(SENT))
+        return save(fig, stem)
+
+
+def _draw(line: Sequence[Axes], key: tuple[str, str], rows: Sequence[Row], shift: float) -> None:
+    look = DESIGN_LOOKS[key[0]]
+    dash = "--" if key == ("p1", "random") else "-"
+    style: dict[str, Any] = {
+        "color": look.color,
+        "marker": look.marker,
+        "mfc": "white" if dash == "--" else look.color,
+        "ls": "none",
+    }
+    x = np.array([float(row["sinr_db"]) for row in rows])
+    for ax, name, scale, theory in (
+        (line[0], "rmse", 1e3, "rcrb_realized_m"),
+        (line[1], "ber", 1.0, "ber_theory"),
+        (line[2], "outage", 1.0, None),
+    ):
+        unit = "_m" if name == "rmse" else ""
+        middle, low, high = (
+            scale * np.array([float(row[f"{name}{end}{unit}"]) for row in rows]) for end in ("", "_low", "_high")
+        )
+        seen = middle > 0
+        if theory:
+            ax.plot(x, scale * np.array([float(row[theory]) for row in rows]), dash, color=look.color, lw=0.8)
+        errors = np.stack([middle - low, high - middle]).clip(min=0)
+        label = LABELS[key] if ax is line[0] else None
+        ax.errorbar((x + shift)[seen], middle[seen], yerr=errors[:, seen], label=label, **style)
+        if not seen.all():
+            ax.errorbar(
+                (x + shift)[~seen],
+                high[~seen],
+                yerr=0.5 * high[~seen],
+                uplims=True,
+                **{**style, "marker": "none"},
+            )
+
+
+def _finish(line: Sequence[Axes], scene: Scene) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    line[0].set_ylabel("RMSE [mm]")
+    line[1].set_ylabel("bit error ratio")
+    line[2].set_ylabel("outage")
+    line[1].set_title(scene.title)
+    for ax in line:
+        ax.set_xlabel(r"SINR threshold $\Gamma_c$ [dB]")
+        ax.set_yscale("log")
+    line[0].yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    line[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    line[0].yaxis.set_minor_formatter(NullFormatter())
