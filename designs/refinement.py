@@ -61,7 +61,7 @@ class _Lagrangian:
         sinr: float,
         unknown: IndexArray,
         operator: FisherOperator,
-        sidelobes: SidelobeLimits | None,
+        sidelobes: SidelobeLimits | None = None,
     ) -> None:
         self.scenario, self.sinr, self.operator = scenario, sinr, operator
         self.shape, self.free = unknown.shape, unknown >= 0
