@@ -44,4 +44,5 @@ def scenario_of_node(scenario: Scenario, node: int) -> Scenario:
         amplitudes=scenario.amplitudes[only, only],
         channels=scenario.channels[only],
         area=scenario.area,
+        subcarrier_allocation=None,
     )

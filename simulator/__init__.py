@@ -6,6 +6,7 @@ if __name__ != "disac.simulator":
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from disac.simulator.allocation import SubcarrierAllocation
 from disac.simulator.presets import Preset, preset, preset_names
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 from disac.simulator.scenario import Scenario, ScenarioError
@@ -26,6 +27,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "Streams",
+    "SubcarrierAllocation",
     "bits_per_symbol",
     "constellation",
     "demodulate",

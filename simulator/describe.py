@@ -27,7 +27,8 @@ class Description:
     prefix_needed : smallest cyclic prefix that holds every path delay [samples of 1/B].
     prefix_given : the scenario's cyclic prefix [samples].
     unambiguous_path_m : longest unambiguous path of a full carrier, c L / B [m].
-    unambiguous_path_interleaved_m : the same for a link whose node has every N-th subcarrier, c L / (N B) [m].
+    unambiguous_path_interleaved_m : the same for the link whose node's subcarriers lie on the widest comb, of spacing
+        g, c L / (g B); g = N when they are interleaved [m].
     range_resolution_path_m : path length c / B that one delay bin spans [m].
     sensing_snr_db : (N, N, K) SNR of one received sample per antenna on the subcarriers of node m, with interleaved
         subcarriers and isotropic full power: |b|^2 M_t N P_T / sigma_s^2 [dB].
@@ -62,7 +63,7 @@ class Description:
             ("cyclic prefix needed", f"{self.prefix_needed} samples"),
             ("path length per delay bin c/B", f"{self.range_resolution_path_m:.6g} m"),
             ("unambiguous path, full carrier cL/B", f"{self.unambiguous_path_m:.6g} m"),
-            ("unambiguous path per link, interleaved cL/(NB)", f"{self.unambiguous_path_interleaved_m:.6g} m"),
+            ("unambiguous path per link, cL/(gB)", f"{self.unambiguous_path_interleaved_m:.6g} m"),
             ("longest path", f"{self.path_delays_s.max() * SPEED_OF_LIGHT:.6g} m"),
         ]
         for rx, per_tx in enumerate(self.sensing_snr_db):
@@ -105,14 +106,20 @@ def describe(scenario: Scenario) -> Description:
         prefix_needed=int(np.ceil(delays.max() * s.bandwidth_hz)),
         prefix_given=s.n_cyclic_prefix,
         unambiguous_path_m=full_path,
-        unambiguous_path_interleaved_m=full_path / s.n_nodes,
+        unambiguous_path_interleaved_m=full_path / widest_comb(s),
         range_resolution_path_m=SPEED_OF_LIGHT / s.bandwidth_hz,
         sensing_snr_db=sensing_snr_db,
         integration_gain_db=float(10 * np.log10(s.n_rx * s.n_subcarriers / s.n_nodes * s.n_symbols)),
         user_snr_db=user_snr_db,
-        warnings=tuple(_contradictions(s, delays, symbol_s, prefix_s, full_path / s.n_nodes)),
+        warnings=tuple(_contradictions(s, delays, symbol_s, prefix_s, full_path / widest_comb(s))),
     )
     return description
+
+
+def widest_comb(scenario: Scenario) -> int:
+    """Largest spacing of a comb that holds all subcarriers of a node; N where a node has only one."""
+    tones = [np.flatnonzero(scenario.subcarrier_node == node) for node in range(scenario.n_nodes)]
+    return max(int(np.gcd.reduce(np.diff(own))) if len(own) > 1 else scenario.n_nodes for own in tones)
 
 
 def _contradictions(

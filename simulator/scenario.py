@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from disac.simulator.allocation import SubcarrierAllocation
 from disac.simulator.geometry import NodeToPoint, node_to_point
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+IndexArray = NDArray[np.intp]
 
 MIN_SEPARATION_M = 1e-3
 """Smallest distance between a node and a target or another node [m]."""
@@ -74,8 +76,25 @@ def _plane(shape: str) -> BeforeValidator:
     return BeforeValidator(parse_points)
 
 
-_MODELS = {"amplitudes": "amplitude_model", "channels": "channel_model"}
-"""Array fields and the attributes that remember the random models that drew them."""
+def _nodes(value: object) -> IndexArray:
+    """(L,) whole numbers."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise TypeError
+    except (TypeError, ValueError):
+        raise ValueError("must be a list of L node numbers, or {kind = ...}") from None
+    nodes = array.astype(np.intp)
+    nodes.setflags(write=False)
+    return nodes
+
+
+_MODELS = {
+    "amplitudes": "amplitude_model",
+    "channels": "channel_model",
+    "subcarrier_allocation": "allocation_model",
+}
+"""Array fields and the attributes that remember the models that drew them."""
 
 Count = Annotated[int, Field(ge=1, le=65536)]
 Positive = Annotated[float, Field(gt=0, le=1e30)]
@@ -103,6 +122,8 @@ class Scenario(BaseModel):
     noise_comm, noise_sense : sigma_c^2 and sigma_s^2; noise per subcarrier sample is CN(0, sigma^2 / L).
     amplitudes : (N, N, K) complex target amplitudes b[rx, tx, target], or a random model (default seed 0, 10 dB).
     channels : (N, U, L, M_t) complex user channels h with y = h^H x, or a random model (default seed 0).
+    subcarrier_allocation : (L,) node that serves each subcarrier under orthogonal signaling, or a
+        :class:`SubcarrierAllocation`; default: interleaved. Every node serves at least one.
     area : [[x_min, x_max], [y_min, y_max]] where targets may be [m]; default: the square 1.25 times as wide as the
         box round nodes and users. The targets do not enter the default.
 
@@ -143,6 +164,8 @@ class Scenario(BaseModel):
     amplitudes: Annotated[ComplexArray, _array(complex, "N, N, K")]
     channels: Annotated[ComplexArray, _array(complex, "N, U, L, M_t")]
     area: Annotated[RealArray, _plane("2, 2")]
+    subcarrier_allocation: Annotated[IndexArray, BeforeValidator(_nodes)]
+    allocation_model: SubcarrierAllocation | None = None
     amplitude_model: RandomAmplitudes | None = None
     channel_model: RandomChannels | None = None
 
@@ -184,6 +207,13 @@ class Scenario(BaseModel):
             "channel_model",
             RandomChannels,
             lambda model: model.draw(n_nodes, n_users, n_subcarriers, n_tx),
+        )
+        _draw(
+            fields,
+            "subcarrier_allocation",
+            "allocation_model",
+            SubcarrierAllocation,
+            lambda model: model.draw(n_nodes, n_subcarriers),
         )
         return fields
 
@@ -261,8 +291,8 @@ class Scenario(BaseModel):
 
     @property
     def subcarrier_node(self) -> NDArray[np.intp]:
-        """(L,) node that serves each subcarrier under orthogonal signaling, l mod N (Eq. 30, counted from 0)."""
-        return np.arange(self.n_subcarriers) % self.n_nodes
+        """(L,) node that serves each subcarrier under orthogonal signaling, counted from 0."""
+        return self.subcarrier_allocation
 
     @property
     def noise_comm_per_subcarrier(self) -> float:
@@ -281,9 +311,16 @@ class Scenario(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Hash of all field values, equal for equal scenarios (hexadecimal)."""
+        """Hash of all field values, equal for equal scenarios (hexadecimal).
+
+        The interleaved allocation leaves no trace, so that scenarios from before there was a choice keep theirs.
+        """
         text = hashlib.sha256()
+        interleaved = SubcarrierAllocation().draw(self.n_nodes, self.n_subcarriers)
+        usual = np.array_equal(self.subcarrier_allocation, interleaved)
         for name in type(self).model_fields:
+            if usual and name in ("subcarrier_allocation", "allocation_model"):
+                continue
             value = getattr(self, name)
             content = (
                 f"{value.dtype.str}{value.shape}".encode() + value.tobytes()
@@ -321,8 +358,8 @@ def _default_area(known_points: RealArray) -> RealArray:
     return np.stack([center - half, center + half], axis=-1)
 
 
-def _draw(fields: dict[str, Any], array: str, model: str, kind: type[Any], draw: Callable[[Any], ComplexArray]) -> None:
-    """Replace a random model given under the name of its array by the array, and remember the model."""
+def _draw(fields: dict[str, Any], array: str, model: str, kind: type[Any], draw: Callable[[Any], NDArray[Any]]) -> None:
+    """Replace a model given under the name of its array by the array, and remember the model."""
     source = fields.get(array)
     if source is None:
         source = fields.get(model) or kind(seed=0)
@@ -375,6 +412,7 @@ def _joint_problems(s: Scenario) -> list[str]:
             "so that every node serves a subcarrier (Eq. 30)"
         )
     for name, expected, axes in (
+        ("subcarrier_allocation", (s.n_subcarriers,), "L,"),
         ("amplitudes", (n, n, k), "N, N, K"),
         ("channels", (n, u, s.n_subcarriers, s.n_tx), "N, U, L, M_t"),
         ("area", (2, 2), "[x_min, x_max], [y_min, y_max]"),
@@ -382,6 +420,12 @@ def _joint_problems(s: Scenario) -> list[str]:
         shape = getattr(s, name).shape
         if shape != expected:
             problems.append(f"{name}: has shape {shape}, must have shape {expected} ({axes})")
+    served = np.unique(s.subcarrier_allocation)
+    if np.any(served < 0) or np.any(served >= n):
+        problems.append(f"subcarrier_allocation: holds nodes {served.tolist()}, must be in [0, {n - 1}]")
+    elif s.n_subcarriers >= n and len(served) < n:
+        silent = sorted(set(range(n)) - set(served.tolist()))
+        problems.append(f"subcarrier_allocation: nodes {silent} serve no subcarrier, each needs at least one")
     if s.area.shape == (2, 2) and not np.all(s.area[:, 0] < s.area[:, 1]):
         problems.append(f"area = {s.area.tolist()}: must be [[x_min, x_max], [y_min, y_max]] with min < max")
     return problems

@@ -1,4 +1,4 @@
-"""Scenarios on disk: settings as TOML, explicit amplitude and channel arrays in an NPZ beside it."""
+"""Scenarios on disk: settings as TOML, explicit amplitude, channel and allocation arrays in an NPZ beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tomli_w
 
 from disac.simulator.scenario import Scenario, ScenarioError
 
-_ARRAYS = {"amplitudes": "amplitude_model", "channels": "channel_model"}
+_ARRAYS = {"amplitudes": "amplitude_model", "channels": "channel_model", "subcarrier_allocation": "allocation_model"}
 
 
 def write_toml(scenario: Scenario, path: Path) -> None:
