@@ -145,11 +145,16 @@ def _column(stem: str, signal: str, node: int, target: int) -> str:
 
 
 def profile_levels(spectrum: EchoSpectrum) -> dict[str, float]:
-    """PSLR and ISLR of the matched filter, what they exceed those of equal energies by [dB], and the width [m]."""
+    """PSLR and ISLR of the matched filter, what they exceed those of equal energies by [dB], and the width [m].
+
+    The main lobe of fewer than three tones fills the period, so their sidelobe ratios are undefined: NaN.
+    """
     from disac.estimators.range_profile import range_profile
 
     flat = range_profile(equal_energies(spectrum)).sidelobes()
     own = range_profile(spectrum).sidelobes(flat.mainlobe_m)
+    if np.sum(spectrum.allocated) < 3:
+        return {**{stem: float("nan") for stem, _, _ in _QUANTITIES}, "width_m": own.width_m}
     return {
         "pslr_db": own.pslr_db,
         "islr_db": own.islr_db,
@@ -210,9 +215,11 @@ class SidelobeDraws:
         return np.array(sorted(self.draws.feasible_trials), dtype=np.intp)
 
     def profiles(self, stem: str, signal: str, trials: NDArray[np.intp] | None = None) -> RealArray:
-        """(profiles, draws) of a quantity."""
+        """(profiles, draws) of a quantity, of the profiles that have it; one row of NaN where none has."""
         names = [n for n in self.draws.columns if n.startswith(f"{signal}: {stem} n")]
-        return np.array([self.draws.values(n, self.feasible if trials is None else trials) for n in names])
+        values = np.array([self.draws.values(n, self.feasible if trials is None else trials) for n in names])
+        defined = ~np.isnan(values).any(axis=1)
+        return values[defined] if defined.any() else np.full((1, values.shape[1]), np.nan)
 
 
 def summarize_sidelobes(points: Sequence[PointDraws], signals: Sequence[str], level: float = 0.95) -> list[Row]:

@@ -303,3 +303,22 @@ def test_near_the_edge_of_sinr_the_power_limits_the_level():
     assert design("p4-p2", scenario, sinr_db, sidelobe_db=lowest + 1.0).status == "solved"
     with pytest.raises(SidelobesInfeasible):
         design("p4-p2", scenario, sinr_db, sidelobe_db=lowest - 0.01)
+
+
+def test_two_tones_have_no_sidelobe_ratio_and_no_warning():
+    """Their main lobe fills the period: undefined, and left out of the means."""
+    from disac.experiments.keys import TrialKey
+    from disac.experiments.paper_summary import PointDraws
+    from disac.experiments.sidelobe_sweep import SidelobeSweep, summarize_sidelobes
+
+    for n_subcarriers, defined in ((4, False), (5, True)):
+        sweep = SidelobeSweep(small(n_subcarriers=n_subcarriers), ("p2",), (0.0,))
+        records = sweep.run(sweep.points()[0], [TrialKey(1, 2, trial) for trial in range(3)])
+        columns = {name: np.array([record[name] for record in records]) for name in records[0]}
+        assert np.isnan(columns["expected: pslr_db n1 k0"]).all()
+        assert not np.isnan(columns["expected: width_m n1 k0"]).any()
+        draws = PointDraws({"design": "p2", "sinr_db": 0.0}, {**columns, "trial": np.arange(3)})
+        (row,) = summarize_sidelobes([draws], sweep.signals)
+        assert np.isfinite(row["pslr_db"]) == defined
+        if defined:
+            assert row["pslr_db"] == pytest.approx(columns["expected: pslr_db n0 k0"].mean())
