@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from disac.experiments.figures import figure, save
 from disac.experiments.intervals import Interval, bootstrap_rmse_interval, clustered_error_rate_interval
-from disac.experiments.keys import TrialKey
+from disac.experiments.keys import PointValue, TrialKey
 from disac.experiments.link import BOUND_OF_MODE
 from disac.experiments.paper_parts import Effort, Finding, Part, Verdict
 from disac.experiments.paper_scenarios import PaperScenario
@@ -23,7 +23,7 @@ from disac.experiments.paper_waveform import Case, WaveformSweep
 RealArray = NDArray[np.float64]
 
 STORE = "run.sqlite"
-FIG4 = (("layout", "fig4"), ("n_nodes", 4), ("n_targets", 2), ("n_users", 2))
+FIG4: tuple[tuple[str, PointValue], ...] = (("layout", "fig4"), ("n_nodes", 4), ("n_targets", 2), ("n_users", 2))
 THRESHOLD_DB = 30.0
 AREA_M = 120.0
 """Side of the default search area [m]."""
@@ -155,6 +155,7 @@ class Localized:
             "ratio_low": interval.low,
             "ratio_high": interval.high,
             "gross_errors": gross,
+            "search_missed": int(self.column("search_missed").sum()),
             "gross_low": rate.low,
             "gross_high": rate.high,
         }
@@ -163,7 +164,11 @@ class Localized:
         """Ratio with interval, and gross errors."""
         interval, (gross, _) = self.interval, self.gross
         n = self.column("trial").size
-        return f"{self.ratio:.3g} [{interval.low:.3g}, {interval.high:.3g}], {gross} of {n} gross"
+        missed = int(self.column("search_missed").sum())
+        return (
+            f"{self.ratio:.3g} [{interval.low:.3g}, {interval.high:.3g}], {gross} of {n} gross"
+            f"{f' ({missed} of them misses of the search)' if missed else ''}"
+        )
 
 
 def read(folder: Path) -> list[Localized]:

@@ -44,6 +44,7 @@ DESIGN_LOOKS = {
     "p2": Look("P.2", "#0072B2", "^"),
     "p3": Look("P.3, line: averaged bound", "#D55E00", "s"),
 }
+SHORT = {"p1": "P.1", "p1-noncoherent": "P.1 block", "p2": "P.2", "p3": "P.3"}
 MODE_LOOKS = {
     "rcrb_tof": Look("TOF (angles known)", "#0072B2", "^"),
     "rcrb_aoa": Look("AOA (delays known)", "#D55E00", "s"),
@@ -151,17 +152,13 @@ def _draw_times(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
                 color=look.color,
                 marker=look.marker,
                 mfc="white" if solver == "native" else look.color,
-                label=f"{_short(look)}, {solver}",
+                label=f"{SHORT[design]}, {solver}",
             )
     if sweep.x == "n_nodes":
         for design, seconds in PAPER_SECONDS.items():
             look = DESIGN_LOOKS[design]
-            ax.plot((2, 3, 4), seconds, ls="none", marker="x", color=look.color, label=f"{_short(look)}, paper")
+            ax.plot((2, 3, 4), seconds, ls="none", marker="x", color=look.color, label=f"{SHORT[design]}, paper")
     ax.set_ylabel("processor time [s], median and quartiles")
-
-
-def _short(look: Look) -> str:
-    return look.label[:3]
 
 
 def _handles(ax: Axes, sweep: Sweep) -> list[Any]:

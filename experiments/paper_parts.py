@@ -77,6 +77,7 @@ class Part:
 _PARTS: dict[str, str] = {
     "verdict": "disac.experiments.paper_verdict:PART",
     "estimators": "disac.experiments.paper_estimators:PART",
+    "channels": "disac.experiments.paper_channels:PART",
 }
 """Names of the parts in the order of the docs, and where each is found: ``module:attribute``."""
 

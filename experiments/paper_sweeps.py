@@ -138,7 +138,8 @@ _TWO_NODES = ("which two nodes", "the first two of Section V-A")
 _ONE_TARGET = ("position of a single target or user", "target at the origin, user at (0, -20) m")
 _THRESHOLDS = ("grid of the SINR threshold", "0 to 35 dB, ended by the smallest certified edge of the draws")
 
-_FULL_THRESHOLDS = (0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0)
+_SLOW = frozenset({("p1", "clarabel"), ("p1-noncoherent", "clarabel")})
+_FULL_THRESHOLDS = (0.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0)
 _QUICK_THRESHOLDS = (0.0, 20.0, 30.0)
 
 _SWEEPS = (
@@ -150,7 +151,7 @@ _SWEEPS = (
         series=("n_nodes", (4,)),
         fixed={"layout": "fig4", "n_targets": 2, "n_users": 2, "sinr_db": 30.0},
         designs=("p2",),
-        full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=20),
+        full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=12),
         quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=6),
         unstated=(
             ("range of bandwidths", "1 to 100 MHz"),
@@ -166,7 +167,7 @@ _SWEEPS = (
         series=("n_nodes", (4,)),
         fixed={"layout": "fig4", "n_targets": 2, "n_users": 2, "sinr_db": 30.0, "bandwidth_hz": 10e6},
         designs=("p2",),
-        full=Effort(grid=(6, 8, 10, 12, 14, 16), draws=20),
+        full=Effort(grid=(6, 8, 10, 12, 16), draws=12),
         quick=Effort(grid=(6, 8, 12), draws=6),
         unstated=(
             ("range of antennas", "6 to 16; fewer cannot give both users 30 dB on every subcarrier in most draws"),
@@ -182,7 +183,7 @@ _SWEEPS = (
         x="sinr_db",
         series=("n_users", (1, 2, 3)),
         fixed={"n_nodes": 2, "n_targets": 2},
-        full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
+        full=Effort(grid=_FULL_THRESHOLDS, draws=8, refined=2),
         quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
         unstated=(("numbers of users", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, *_COMMON),
     ),
@@ -193,7 +194,7 @@ _SWEEPS = (
         x="sinr_db",
         series=("n_targets", (1, 2, 3)),
         fixed={"n_nodes": 2, "n_users": 1},
-        full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
+        full=Effort(grid=_FULL_THRESHOLDS, draws=8, refined=2),
         quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
         unstated=(("numbers of targets", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, _ONE_TARGET, *_COMMON),
     ),
@@ -204,7 +205,7 @@ _SWEEPS = (
         x="sinr_db",
         series=("n_nodes", (2, 4)),
         fixed={"n_targets": 1, "n_users": 1},
-        full=Effort(grid=_FULL_THRESHOLDS, draws=12, refined=2),
+        full=Effort(grid=_FULL_THRESHOLDS, draws=8, refined=2),
         quick=Effort(grid=_QUICK_THRESHOLDS, draws=3, refined=1),
         unstated=(_THRESHOLDS, _TWO_NODES, _ONE_TARGET, *_COMMON),
     ),
@@ -215,7 +216,7 @@ _SWEEPS = (
         x="bandwidth_hz",
         series=("n_nodes", (2,)),
         fixed={"n_targets": 1, "n_users": 1, "sinr_db": 30.0},
-        full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=12, refined=2),
+        full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=12, refined=3),
         quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=6, refined=1),
         unstated=(("range of bandwidths", "1 to 100 MHz"), _TWO_NODES, _ONE_TARGET, *_COMMON),
     ),
@@ -226,7 +227,7 @@ _SWEEPS = (
         x="n_antennas",
         series=("n_nodes", (2,)),
         fixed={"n_targets": 1, "n_users": 1, "sinr_db": 30.0, "bandwidth_hz": 5e6},
-        full=Effort(grid=(4, 6, 8, 10, 12, 14, 16), draws=12, refined=2),
+        full=Effort(grid=(4, 6, 8, 12, 16), draws=10, refined=3),
         quick=Effort(grid=(4, 6, 8, 12), draws=6, refined=1),
         unstated=(
             ("range of antennas", "4 to 16"),
@@ -245,10 +246,9 @@ _SWEEPS = (
         series=("n_users", (1,)),
         fixed={"n_nodes": 2, "n_targets": 1, "sinr_db": 20.0},
         solvers=("native", "clarabel"),
-        designs=("p1", "p2", "p3"),
-        full=Effort(grid=(8, 16, 32, 64), draws=10),
+        full=Effort(grid=(8, 16, 32, 64), draws=6),
         quick=Effort(grid=(8, 16, 32), draws=3),
-        slow=frozenset({("p1", "clarabel")}),
+        slow=_SLOW,
         unstated=(
             ("number of nodes and users, threshold", "N = 2, U = 1, 20 dB"),
             ("numbers of subcarriers", "8 to 64"),
@@ -264,10 +264,9 @@ _SWEEPS = (
         series=("n_users", (1,)),
         fixed={"n_targets": 1, "sinr_db": 20.0},
         solvers=("native", "clarabel"),
-        designs=("p1", "p2", "p3"),
-        full=Effort(grid=(2, 3, 4), draws=10),
+        full=Effort(grid=(2, 3, 4), draws=6),
         quick=Effort(grid=(2, 3, 4), draws=3),
-        slow=frozenset({("p1", "clarabel")}),
+        slow=_SLOW,
         unstated=(
             ("threshold", "20 dB"),
             ("what a time holds", "processor time of the solver and of building its input, one thread, one at a time"),

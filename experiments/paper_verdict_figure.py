@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from disac.experiments.figures import figure, save
 from disac.experiments.paper_figures import DESIGN_LOOKS
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _SHIFT_DB = 0.35
 """Distance of neighbouring markers at one threshold."""
+_HIGHEST = 3.0
+"""RMSE over bound from which a marker would leave the panel."""
 
 
 def plot_verdict(rows: Sequence[Row], scenes: Sequence[Scene], stem: Path) -> list[Path]:
@@ -30,7 +33,7 @@ def plot_verdict(rows: Sequence[Row], scenes: Sequence[Scene], stem: Path) -> li
                 own.sort(key=lambda row: float(row["sinr_db"]))
                 if own:
                     _draw(line, key, own, _SHIFT_DB * (i - (len(SENT) - 1) / 2))
-            _finish(line, scene)
+            _finish(line, scene, [row for row in rows if row["scene"] == scene.name])
         handles, labels = panels[0][0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside upper center", ncols=len(SENT))
         return save(fig, stem)
@@ -55,7 +58,10 @@ def _draw(line: Sequence[Axes], key: tuple[str, str], rows: Sequence[Row], shift
         middle, low, high = (
             scale * np.array([float(row[f"{name}{end}{unit}"]) for row in rows]) for end in ("", "_low", "_high")
         )
-        seen = middle > 0
+        if name == "rmse":
+            _tell_gross_errors(ax, x + shift, rows, look.color)
+            middle = np.where(_off_the_panel(rows), np.nan, middle)
+        seen = ~(middle == 0)
         if theory:
             ax.plot(x, scale * np.array([float(row[theory]) for row in rows]), dash, color=look.color, lw=0.8)
         errors = np.stack([middle - low, high - middle]).clip(min=0)
@@ -71,7 +77,28 @@ def _draw(line: Sequence[Axes], key: tuple[str, str], rows: Sequence[Row], shift
             )
 
 
-def _finish(line: Sequence[Axes], scene: Scene) -> None:
+def _off_the_panel(rows: Sequence[Row]) -> NDArray[np.bool_]:
+    return np.array([float(row["rmse_m"]) > _HIGHEST * float(row["rcrb_realized_m"]) for row in rows])
+
+
+def _tell_gross_errors(ax: Axes, x: NDArray[np.float64], rows: Sequence[Row], color: str) -> None:
+    """An arrow with the number of trials whose gross errors put the RMSE far beyond the panel."""
+    for place, row, off in zip(x, rows, _off_the_panel(rows), strict=True):
+        if off:
+            bound = 1e3 * float(row["rcrb_realized_m"])
+            ax.annotate(
+                f"{row['gross_errors']}/{row['trials']} gross",
+                (place, bound),
+                (place, 1.6 * bound),
+                color=color,
+                fontsize=6,
+                rotation=90,
+                ha="center",
+                arrowprops={"arrowstyle": "<-", "color": color, "lw": 0.8},
+            )
+
+
+def _finish(line: Sequence[Axes], scene: Scene, rows: Sequence[Row]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     line[0].set_ylabel("RMSE [mm]")
@@ -79,6 +106,7 @@ def _finish(line: Sequence[Axes], scene: Scene) -> None:
     line[2].set_ylabel("outage")
     line[1].set_title(scene.title)
     for ax in line:
+        ax.set_xticks(sorted({float(row["sinr_db"]) for row in rows}))
         ax.set_xlabel(r"SINR threshold $\Gamma_c$ [dB]")
         ax.set_yscale("log")
     line[0].yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
