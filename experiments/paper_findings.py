@@ -144,7 +144,7 @@ def _agreement_lines(agreement: Sequence[Agreement]) -> list[str]:
         "## Two solvers",
         "",
         "Three points of every figure and all points of the run times, first draw, solved by the native solver and by",
-        "Clarabel; each gives a verified bound and a feasible value, between which the optimum lies. RCRBs in mm; data in",
+        "Clarabel; each gives a verified bound and a feasible value, between which the optimum lies. RCRBs in mm; see",
         f"[{TABLE}](figures/{TABLE}). {overlap} of {len(agreement)} pairs of certified intervals overlap, the values",
         f"differ by at most {widest:.1e}. Left out of the figures, as it takes Clarabel minutes: P.1 at N = 4, M > 8.",
         "",
