@@ -103,7 +103,7 @@ def _import_path(kind: type) -> str:
     return f"{module}:{kind.__qualname__}"
 
 
-def rebuild(config: Mapping[str, Any], points: Sequence[Point], folder: Path) -> Experiment:
+def rebuild(config: Mapping[str, Any], points: Sequence[Point], folder: Path = Path()) -> Experiment:
     """Experiment of a stored `configuration`.
 
     Parameters

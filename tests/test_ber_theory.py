@@ -310,6 +310,7 @@ def test_rates_depend_only_on_ratios_of_gains() -> None:
     np.testing.assert_array_equal(batch[0], rates)
 
 
+@pytest.mark.statistical(false_alarm=4e-9)
 def test_very_low_snr_is_guessing() -> None:
     """-40 dB: 1/2 is the ceiling, 16-QAM stays slightly below because of its outer levels; simulated bits agree."""
     rng = np.random.default_rng(4)
@@ -325,6 +326,7 @@ def test_very_low_snr_is_guessing() -> None:
         assert not accepts(np.array([picked.sum()]), n_symbols, np.array([0.51])).any()
 
 
+@pytest.mark.statistical(false_alarm=1e-9)
 def test_simulated_16_qam_at_0_db() -> None:
     """1e7 bits; the rates at twice or half the noise, and the first term of the sum alone, are rejected."""
     rng = np.random.default_rng(5)
@@ -383,6 +385,7 @@ def simulated_errors(
     return errors, comm, radar, scenario.noise_comm_per_subcarrier
 
 
+@pytest.mark.statistical(false_alarm=6.4e-8)
 @pytest.mark.parametrize("radar_sequence", ["constant-modulus", "gaussian"])
 @pytest.mark.parametrize(
     ("order", "leakage", "noise_comm"), [(4, 0.3, 6.0), (16, 0.15, 1.5), (64, 0.06, 0.4), (256, 0.03, 0.1)]
@@ -396,6 +399,7 @@ def test_simulated_link(order: int, leakage: float, noise_comm: float, radar_seq
     assert np.all(exact * n_symbols > 100)
 
 
+@pytest.mark.statistical(false_alarm=8e-9)
 def test_simulated_link_tells_exact_from_gaussian_theory() -> None:
     n_symbols, leakage, noise_comm = 40_000, 0.4, 0.02
     errors, comm, radar, noise = simulated_errors(16, "constant-modulus", leakage, noise_comm, n_symbols)

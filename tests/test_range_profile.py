@@ -145,15 +145,17 @@ def test_noise_loss_of_a_symmetric_hann_window(n):
     assert sides.noise_loss == pytest.approx(1.5 * n / (n - 1), rel=1e-13)
 
 
+@pytest.mark.statistical(false_alarm=2e-12)
 def test_noise_loss_is_the_simulated_loss_of_peak_snr():
     rng = np.random.default_rng(3)
     energy = rng.uniform(0.2, 3.0, 8)
     window = get_window("hamming", 8, fftbins=False)
     profile = range_profile(spectrum_of(energy), window="hamming")
-    noise = (rng.standard_normal((200_000, 8)) + 1j * rng.standard_normal((200_000, 8))) / np.sqrt(2)
+    noise = (rng.standard_normal((500_000, 8)) + 1j * rng.standard_normal((500_000, 8))) / np.sqrt(2)
     output = noise @ (window * np.sqrt(energy))
     snr = np.sum(window * energy) ** 2 / np.mean(np.abs(output) ** 2)
     assert energy.sum() / snr == pytest.approx(profile.noise_loss, rel=0.01)
+    assert energy.sum() / snr != pytest.approx(1.0, rel=0.01)
 
 
 def test_edge_loaded_spectrum_has_full_sidelobes_within_the_allocation():

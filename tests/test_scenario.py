@@ -113,18 +113,22 @@ def test_amplitudes_have_the_stated_mean_power_in_every_draw(fading):
         np.testing.assert_allclose(np.abs(b), 10**0.5)
 
 
+@pytest.mark.statistical(false_alarm=1e-10)
 def test_channels_have_unit_gain_over_the_ensemble_not_per_draw():
     gains = np.array([np.mean(np.abs(RandomChannels(seed=i).draw(2, 2, 8, 4)) ** 2) for i in range(400)])
     # mean of 400 draws of 128 unit-mean exponentials each: standard deviation 1 / sqrt(400 * 128)
     assert abs(gains.mean() - 1) < 6.5 / np.sqrt(400 * 128)
+    assert not abs(gains.mean() * 4 / 3 - 1) < 6.5 / np.sqrt(400 * 128)
     assert gains.std() > 0.5 / np.sqrt(128)
 
 
+@pytest.mark.statistical(false_alarm=1e-16)
 def test_channels_are_independent_over_subcarriers_and_antennas():
     h = RandomChannels(seed=1).draw(1, 1, 40000, 2)[0, 0]
     for a, b in ((h[:-1, 0], h[1:, 0]), (h[:, 0], h[:, 1])):
         assert abs(np.mean(a * b.conj())) < 6.5 / np.sqrt(len(a))
         assert abs(np.mean(a * b)) < 6.5 / np.sqrt(len(a))
+        assert not abs(np.mean(a * (b + 0.1 * a).conj())) < 6.5 / np.sqrt(len(a)), "a correlation of 0.1 is seen"
 
 
 @pytest.mark.parametrize("name", preset_names())

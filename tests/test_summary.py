@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from disac.experiments.intervals import binomial_acceptance
 from disac.experiments.keys import Purpose, TrialKey
 from disac.experiments.summary import count_gross_errors, infeasible_row, summarize_point, table_lines, write_csv
 
@@ -48,6 +49,7 @@ def _summary(records, failed=0):
     )
 
 
+@pytest.mark.statistical(false_alarm=2e-9)
 def test_rmse_is_the_root_of_the_mean_of_summed_squares():
     records = list(_records(500))
     row = _summary(records)
@@ -57,22 +59,28 @@ def test_rmse_is_the_root_of_the_mean_of_summed_squares():
     assert row["rcrb_expected_m"] == pytest.approx(np.sqrt(5.0))
     assert row["rmse_low_m"] < row["rmse_m"] < row["rmse_high_m"]
     # 500 Gaussian errors, effective degrees of freedom 500 * 25 / 17.5: 6.5 sigma of the RMSE ratio is 17 %
-    assert abs(row["ratio"] - 1) < 6.5 / np.sqrt(2 * 500 * 25 / 17.5)
+    tolerance = 6.5 / np.sqrt(2 * 500 * 25 / 17.5)
+    assert abs(row["ratio"] - 1) < tolerance
+    assert not abs(np.sqrt(2) * row["ratio"] - 1) < tolerance
 
 
+@pytest.mark.statistical(false_alarm=1e-9)
 def test_few_trials_get_an_interval_that_is_not_a_bootstrap_of_them():
-    # 2 trials of effective dimension 25 / 17.5: the interval must be wide, and hold 1 in nearly all of 40 repeats
-    ratios = [_summary(_records(2, seed=seed)) for seed in range(40)]
-    assert sum(row["ratio_low"] < 1 < row["ratio_high"] for row in ratios) >= 30
+    # 2 trials of effective dimension 25 / 17.5: the interval must be wide, and hold 1 in nearly all of 120 repeats
+    ratios = [_summary(_records(2, seed=seed)) for seed in range(120)]
+    fewest, _ = binomial_acceptance(120, 0.95, 2e-9)
+    assert sum(row["ratio_low"] < 1 < row["ratio_high"] for row in ratios) >= fewest
+    assert sum(row["ratio_low"] < 2.5 < row["ratio_high"] for row in ratios) < fewest
     assert {row["rmse_interval"] for row in ratios} == {"chi-square"}
     assert _summary(_records(60))["rmse_interval"] == "BCa bootstrap"
 
 
+@pytest.mark.statistical(false_alarm=3e-9)
 def test_outliers_stay_in_and_are_counted():
     row = _summary(_records(500, outliers=5))
     assert row["rmse_m"] > 10
-    assert row["gross_errors"] == 5
-    assert count_gross_errors(list(_records(500)), 1) == 0
+    assert row["gross_errors"] in (5, 6)  # a Gaussian error passes for a gross one with a probability of 1e-7
+    assert count_gross_errors(list(_records(500)), 1) <= 1
 
 
 def test_failures_mark_the_row():

@@ -76,6 +76,7 @@ def test_central_forms_follow_the_f_distribution(plus, minus, ratio):
     assert quadratic_form_tail(weights, np.zeros(plus + minus)) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.statistical(false_alarm=1e-10)
 def test_unequal_weights_with_means_by_simulation():
     weights = np.array([1.0, 0.3, -0.7, -1.0, 0.5, 0.0])
     means = np.array([0.3, 1.0, 4.0, 2.0, 0.5, 9.0])
@@ -83,13 +84,16 @@ def test_unequal_weights_with_means_by_simulation():
     v = noise_like(rng, (200_000, 6), 1.0) + np.sqrt(means)
     seen = np.mean((np.abs(v) ** 2) @ weights > 0)
     expected = quadratic_form_tail(weights, means)
-    assert abs(seen - expected) < 4 * np.sqrt(expected * (1 - expected) / 200_000)
+    tolerance = 6.5 * np.sqrt(expected * (1 - expected) / 200_000)
+    assert abs(seen - expected) < tolerance
+    assert not abs(seen - quadratic_form_tail(weights, 1.1 * means)) < tolerance
 
 
 def test_forms_of_one_sign_and_none():
     assert quadratic_form_tail([[1.0, 2.0], [-1.0, 0.0], [0.0, 0.0]], np.ones(2)).tolist() == [1.0, 0.0, 0.5]
 
 
+@pytest.mark.statistical(false_alarm=2e-10)
 @pytest.mark.parametrize("orthogonal", [True, False])
 def test_pairwise_error_is_the_simulated_one(orthogonal):
     """Random data projected on explicit signature spans, truth against one other position."""
@@ -121,7 +125,9 @@ def test_pairwise_error_is_the_simulated_one(orthogonal):
             base, _ = np.linalg.qr(np.array(columns).T)
             difference += sign * np.sum(np.abs(data @ base.conj()) ** 2, axis=1)
     seen = np.mean(difference > 0)
-    assert abs(seen - expected) < 4 * np.sqrt(expected * (1 - expected) / n_trials)
+    tolerance = 6.5 * np.sqrt(expected * (1 - expected) / n_trials)
+    assert abs(seen - expected) < tolerance
+    assert not abs(seen - 1.5 * expected) < tolerance
 
 
 def test_prediction_tends_to_the_bound_at_high_snr_and_to_the_area_at_low_snr():
@@ -155,6 +161,7 @@ def simulated_errors(s, X, mode, noise, n_trials, seed):
     return np.array(errors)
 
 
+@pytest.mark.statistical(false_alarm=1e-9)
 @pytest.mark.parametrize(("mode", "noise"), [("hybrid", 25.0), ("tof-genie", 22.0)])
 def test_outliers_are_about_as_frequent_as_predicted(mode, noise):
     s = scene()
@@ -162,11 +169,14 @@ def test_outliers_are_about_as_frequent_as_predicted(mode, noise):
     intervals = interval_errors(s, X, mode=mode)
     expected = float(intervals.outlier_probability(noise))
     assert 0.05 < expected < 0.3
-    errors = simulated_errors(s, X, mode, noise, 500, seed=5)
+    errors = simulated_errors(s, X, mode, noise, 2500, seed=5)
     seen = np.mean(errors > 10.0**2)
-    assert 0.65 * expected < seen < 1.5 * expected
+    # over many trials seen / expected is 1.44 (hybrid) and 1.12 (tof-genie), here with a standard deviation of 9 %
+    assert 0.5 * expected < seen < 2 * expected
+    assert not 0.5 * expected < seen / 3 < 2 * expected
 
 
+@pytest.mark.statistical(false_alarm=1e-9)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["hybrid", "tof-genie"])
 def test_threshold_is_predicted_within_one_decibel(mode):
@@ -176,7 +186,7 @@ def test_threshold_is_predicted_within_one_decibel(mode):
     threshold = intervals.threshold_noise(2.0)
     for shift_db, side in ((1.0, 1), (-1.0, -1)):
         noise = threshold * 10 ** (shift_db / 10)
-        errors = simulated_errors(s, X, mode, noise, 5000, seed=6)
+        errors = simulated_errors(s, X, mode, noise, 12_000, seed=6)
         assert side * (errors.mean() - 2 * intervals.crb_per_noise * noise) > 0
 
 
