@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
-os.environ["RAY_worker_niceness"] = "0"  # Ray's workers would give way to everything else, at niceness 15
+os.environ.update(RAY_worker_niceness="0")  # Ray's workers would give way to everything else, at niceness 15
 
 import argparse
 import json

@@ -113,13 +113,13 @@ SNR_OF = {"qpsk": -12.0, "16qam": 0.0, "64qam": 5.0, "256qam": 10.0}
 @pytest.mark.statistical(false_alarm=1e-7)
 @pytest.mark.parametrize("modulation", SNR_OF)
 def test_bit_errors_agree_with_exact_theory(case, modulation):
-    # family-wise 1 - 1e-7 over the four modulations; at least 400 expected errors each
-    level = family_wise_level(1 - 1e-7, 4)
+    # family-wise 1 - 1e-8 over the four modulations; at least 400 expected errors each
+    level = family_wise_level(1 - 1e-8, 4)
     assert not _bit_error_misses(case, modulation, SNR_OF[modulation], "constant-modulus", 11, 400, level)
 
 
 def test_the_bit_error_test_can_fail(case):
-    level = family_wise_level(1 - 1e-7, 4)
+    level = family_wise_level(1 - 1e-8, 4)
     experiment = LinkExperiment(cases=(case,), snr_db=(0.0,), modulations=("16qam",))
     context = experiment.prepare(experiment.points()[0])
     records = [context.run(TrialKey(11, 1, t)) for t in range(40)]
@@ -131,7 +131,7 @@ def test_the_bit_error_test_can_fail(case):
 
 @pytest.mark.statistical(false_alarm=1e-7)
 def test_exact_theory_holds_for_random_phases_of_a_joint_design(case):
-    assert not _bit_error_misses(_joint_case(case), "qpsk", 5.0, "constant-modulus", 3, 400, 1 - 1e-7)
+    assert not _bit_error_misses(_joint_case(case), "qpsk", 5.0, "constant-modulus", 3, 400, 1 - 1e-8)
 
 
 @pytest.mark.statistical(false_alarm=1e-20)
