@@ -63,8 +63,8 @@ SCENES: dict[str, dict[str, PointValue]] = {
     "Fig. 7, N = 4, K = U = 1": {"n_nodes": 4, "n_targets": 1, "n_users": 1},
 }
 DESIGNS = {"p1": "P.1", "p1-noncoherent": "block-diagonal P.1", "p2": "P.2", "p3": "P.3"}
-FULL_THRESHOLDS_DB, FULL_DRAWS = (10.0, 20.0), 10
-QUICK_THRESHOLDS_DB, QUICK_DRAWS = (20.0,), 3
+FULL_THRESHOLDS_DB, FULL_DRAWS = (20.0, 30.0), 8
+QUICK_THRESHOLDS_DB, QUICK_DRAWS = (30.0,), 3
 QUICK_MODELS = ("independent", "tdl-a", "tdl-d")
 
 
