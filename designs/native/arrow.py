@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrs, dtrtrs
+from scipy.linalg.lapack import dpotrs
 
 from disac.designs.native import kernels
 from disac.designs.native.cones import NesterovTodd, adjoint, smat, svec
@@ -52,18 +52,6 @@ def _regularized_cholesky(matrices: RealArray) -> RealArray:
 
 def _cholesky_solve(factor: RealArray, right: RealArray) -> RealArray:
     solution: RealArray = dpotrs(factor, right, lower=1)[0]
-    return solution
-
-
-def _forward(factor: RealArray, right: RealArray) -> RealArray:
-    """L^-1 b."""
-    solution: RealArray = dtrtrs(factor, right, lower=1)[0]
-    return solution
-
-
-def _backward(factor: RealArray, right: RealArray) -> RealArray:
-    """L^-T b."""
-    solution: RealArray = dtrtrs(factor, right, lower=1, trans=1)[0]
     return solution
 
 
@@ -175,18 +163,18 @@ class KeptSteps:
 
     def factorize(self, head: RealArray) -> None:
         """Eliminate from the head matrix."""
-        self._factor = _regularized_cholesky(np.eye(len(self._coupling)) + self._flat.T @ self._flat)
-        self._reduced = _forward(self._factor, self._coupling)
-        head[self._own[:, None], self._own] += self._reduced.T @ self._reduced
+        self._factor, self._reduced = kernels.eliminate_kept(
+            self._flat, self._coupling, self._own, head, REGULARIZATIONS[0]
+        )
 
     def reduce(self, leaves: RealArray, head: RealArray) -> None:
         """Eliminate from a right side, of which ``leaves`` (L, s) are eliminated already."""
-        self._right = -_forward(self._factor, leaves[self._leaves].ravel() @ self._flat)
+        self._right = -kernels.forward(self._factor, leaves[self._leaves].ravel() @ self._flat)
         head[self._own] += self._right @ self._reduced
 
     def substitute(self, head: RealArray, leaves: RealArray) -> None:
         """Take the step's share out of the leaf rows, given the head of a solution."""
-        step = _backward(self._factor, self._reduced @ head[self._own] - self._right)
+        step = kernels.backward(self._factor, self._reduced @ head[self._own] - self._right)
         leaves[self._leaves] -= (self._flat @ step).reshape(len(self._leaves), -1)
 
 
@@ -259,7 +247,9 @@ class NewtonSystem:
 
     def _add_group(self, group: BlockGroup, scaling: NesterovTodd, vectors: ComplexArray) -> None:
         basis = scaling.basis
-        if group.forms is not None:
+        if group.forms is not None and group.forms.compiled:
+            kernels.add_leaves(self._leaf, basis, vectors, group.forms.weights, group.forms.leaf)
+        elif group.forms is not None:
             root = adjoint(basis) @ vectors
             if root.shape[-1] < root.shape[-2]:
                 root = _triangular(root)
@@ -350,7 +340,8 @@ class NewtonSystem:
         border = shared.weights[:, None] * square_svec(seen)
         for index, own in enumerate(heads):
             rows = sets.sheets(index)
-            self._kept.append(KeptSteps(own, shared.leaf[rows], border[rows], coupling[index].T))
+            columns = np.ascontiguousarray(coupling[index].T)
+            self._kept.append(KeptSteps(own, shared.leaf[rows], border[rows], columns))
 
     def _factorize(self) -> None:
         n_leaves, n_prices, n_head = self._border.shape

@@ -15,6 +15,7 @@ ComplexArray = NDArray[np.complex128]
 IndexArray = NDArray[np.intp]
 
 
+NO_BLOCKS = np.zeros((0, 1, 1), dtype=np.complex128)
 LENGTH_PRECISION = 1e-4
 """Relative precision of the length of a step to the boundary of the cone, which is never overestimated."""
 
@@ -67,6 +68,11 @@ def hermitian(matrices: ComplexArray) -> ComplexArray:
     return (matrices + adjoint(matrices)) / 2
 
 
+def overlap(primal: ComplexArray, dual: ComplexArray) -> float:
+    """tr(R S), summed over all blocks, from factors of R and S."""
+    return float(kernels.squared_overlap(_stacked(primal), _stacked(dual)))
+
+
 @dataclass(frozen=True)
 class NesterovTodd:
     """Scaling T of blocks R and S with T^-1 R T^-H = T^H S T = diag(spectrum), so that W = T T^H has W S W = R.
@@ -106,16 +112,22 @@ class NesterovTodd:
             return hermitian(adjoint(self.basis) @ matrices @ self.basis)
         return kernels.adjoint_congruence(_stacked(self.basis), _stacked(matrices)).reshape(matrices.shape)
 
-    def complementarity(self, target: float, correction: ComplexArray | None) -> ComplexArray:
+    def complementarity(self, target: float, steps: tuple[ComplexArray, ComplexArray] | None) -> ComplexArray:
         """Scaled sum of the primal and dual steps that moves every R S to ``target`` I.
 
-        Solves sym(diag(spectrum) X) = target I - diag(spectrum)^2 - correction.
+        Solves sym(diag(spectrum) X) = target I - diag(spectrum)^2 - sym(dR dS) with earlier scaled ``steps`` dR and dS.
         """
-        size = self.spectrum.shape[-1]
-        diagonal = np.arange(size)
-        right: ComplexArray = np.zeros_like(self.basis) if correction is None else -correction
-        right[..., diagonal, diagonal] += target - self.spectrum**2
-        return 2 * right / (self.spectrum[..., :, None] + self.spectrum[..., None, :])
+        shape, size = self.basis.shape, self.spectrum.shape[-1]
+        spectrum = self.spectrum.reshape(-1, size)
+        if steps is None:
+            return kernels.complementarity(spectrum, target, NO_BLOCKS, NO_BLOCKS).reshape(shape)
+        primal, dual = steps
+        if size > kernels.LARGEST_BLOCK:
+            right = -hermitian(primal @ dual)
+            diagonal = np.arange(size)
+            right[..., diagonal, diagonal] += target - self.spectrum**2
+            return 2 * right / (self.spectrum[..., :, None] + self.spectrum[..., None, :])
+        return kernels.complementarity(spectrum, target, _stacked(primal), _stacked(dual)).reshape(shape)
 
     def step_limit(self, scaled_step: ComplexArray, most: float) -> float:
         """Largest step up to ``most`` that stays within the cone, from below to a relative :data:`LENGTH_PRECISION`."""
@@ -125,11 +137,24 @@ class NesterovTodd:
     def moved_factors(
         self, primal_step: ComplexArray, dual_step: ComplexArray, length: float
     ) -> tuple[ComplexArray, ComplexArray]:
-        """Factors of R and S after scaled steps of the given length."""
-        here = self.spectrum[..., None] * np.eye(self.spectrum.shape[-1])
-        primal = np.linalg.cholesky(here + length * primal_step)
-        dual = np.linalg.cholesky(here + length * dual_step)
-        return self.basis @ primal, adjoint(self.inverse) @ dual
+        """Factors of R and S after scaled steps of the given length.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError : they are not positive definite.
+        """
+        return self._moved(self.basis, primal_step, length), self._moved(adjoint(self.inverse), dual_step, length)
+
+    def _moved(self, left: ComplexArray, step: ComplexArray, length: float) -> ComplexArray:
+        size = self.spectrum.shape[-1]
+        if size > kernels.LARGEST_BLOCK:
+            moved: ComplexArray = left @ np.linalg.cholesky(self.spectrum[..., None] * np.eye(size) + length * step)
+            return moved
+        spectrum = self.spectrum.reshape(-1, size)
+        factors = kernels.moved_factors(_stacked(left), spectrum, _stacked(step), length)
+        if len(factors) < len(spectrum):
+            raise np.linalg.LinAlgError("the step leaves the cone")
+        return factors.reshape(step.shape)
 
 
 def positive_step_limit(value: RealArray, step: RealArray, most: float) -> float:

@@ -132,25 +132,27 @@ def _place(matrix: RealArray, row: int, column: int, value: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def sensed(basis: ComplexArray, curvature: ComplexArray, power: RealArray, of_sheet: IndexArray) -> ComplexArray:
-    """basis[a] curvature[a] basis[a]^H - diag(power[of_sheet[a]]), (A, d, d), for Hermitian curvature."""
-    n_rows, size, rho = basis.shape
+def sensed(basis: ComplexArray, sheets: IndexArray, curvature: ComplexArray, power: RealArray) -> ComplexArray:
+    """basis[sheets[a]] curvature[a] basis[sheets[a]]^H - diag(power[a]), (a, d, d), for Hermitian curvature."""
+    _, size, rho = basis.shape
+    n_rows = len(sheets)
     result = np.empty((n_rows, size, size), dtype=np.complex128)
     moved = np.empty((size, rho), dtype=np.complex128)
     for a in range(n_rows):
+        at = sheets[a]
         for i in range(size):
             for q in range(rho):
                 entry = 0j
                 for p in range(rho):
-                    entry += basis[a, i, p] * curvature[a, p, q]
+                    entry += basis[at, i, p] * curvature[a, p, q]
                 moved[i, q] = entry
         for i in range(size):
             for j in range(i + 1):
                 entry = 0j
                 for q in range(rho):
-                    entry += moved[i, q] * basis[a, j, q].conjugate()
+                    entry += moved[i, q] * basis[at, j, q].conjugate()
                 if i == j:
-                    result[a, i, i] = entry.real - power[of_sheet[a], i]
+                    result[a, i, i] = entry.real - power[a, i]
                 else:
                     result[a, i, j] = entry
                     result[a, j, i] = entry.conjugate()
@@ -528,3 +530,177 @@ def step_limit(spectrum: RealArray, steps: ComplexArray, most: float, precision:
                 upper = middle
         most = lower
     return most
+
+
+@njit(cache=True, nogil=True)
+def squared_overlap(primal: ComplexArray, dual: ComplexArray) -> float:
+    """Sum of |S^H R|^2 over factors R, S (B, d, d): the traces of the products of what they are factors of."""
+    n_blocks, size, _ = primal.shape
+    row = np.empty(size, dtype=np.complex128)
+    total = 0.0
+    for a in range(n_blocks):
+        for i in range(size):
+            row[:] = 0j
+            for k in range(size):
+                entry = dual[a, k, i].conjugate()
+                for j in range(size):
+                    row[j] += entry * primal[a, k, j]
+            for j in range(size):
+                total += row[j].real ** 2 + row[j].imag ** 2
+    return total
+
+
+@njit(cache=True, nogil=True)
+def add_leaves(
+    leaves: RealArray, scaling: ComplexArray, vectors: ComplexArray, weights: ComplexArray, leaf: IndexArray
+) -> None:
+    """leaves[leaf[a]] += Gram matrix of the forms T^H V k_bi V^H T, with vectors as in :func:`add_forms`.
+
+    With T^H V = U K and U orthonormal the forms are U K k_i K^H U^H, of which K k_i K^H is all that matters.
+    """
+    n_rows, n_members, size, _ = scaling.shape
+    width, n_prices = vectors.shape[3], weights.shape[1]
+    scaled = np.empty((size, width), dtype=np.complex128)
+    root = np.empty((width, width), dtype=np.complex128)
+    moved = np.empty((width, width), dtype=np.complex128)
+    forms = np.empty((n_prices, width * width))
+    for a in range(n_rows):
+        for b in range(n_members):
+            member = b if vectors.shape[1] > 1 else 0
+            for i in range(size):
+                for w in range(width):
+                    entry = 0j
+                    for j in range(size):
+                        entry += scaling[a, b, j, i].conjugate() * vectors[a, member, j, w]
+                    scaled[i, w] = entry
+            triangularize(scaled, root)
+            for i in range(n_prices):
+                _congruent_svec(root, weights[b, i], moved, forms[i])
+            for i in range(n_prices):
+                for j in range(n_prices):
+                    value = 0.0
+                    for q in range(width * width):
+                        value += forms[i, q] * forms[j, q]
+                    leaves[leaf[a], i, j] += value
+
+
+@njit(cache=True, nogil=True)
+def eliminate_kept(
+    rows: RealArray, coupling: RealArray, own: IndexArray, head: RealArray, floor: float
+) -> tuple[RealArray, RealArray]:
+    """Factor L of I + rows^T rows and X = L^-1 coupling; adds X^T X to the rows and columns ``own`` of the head.
+
+    Pivots are kept above ``floor`` times their diagonal entry.
+    """
+    size, width = coupling.shape
+    factor = np.eye(size)
+    for k in range(rows.shape[0]):
+        for i in range(size):
+            value = rows[k, i]
+            for j in range(i + 1):
+                factor[i, j] += value * rows[k, j]
+    reduced = coupling.copy()
+    for j in range(size):
+        pivot = factor[j, j]
+        for k in range(j):
+            pivot -= factor[j, k] * factor[j, k]
+        root = np.sqrt(max(pivot, floor * factor[j, j]))
+        factor[j, j] = root
+        for i in range(j + 1, size):
+            value = factor[i, j]
+            for k in range(j):
+                value -= factor[i, k] * factor[j, k]
+            factor[i, j] = value / root
+            factor[j, i] = 0.0
+    for i in range(size):
+        for k in range(i):
+            value = factor[i, k]
+            for j in range(width):
+                reduced[i, j] -= value * reduced[k, j]
+        for j in range(width):
+            reduced[i, j] /= factor[i, i]
+    gram = np.zeros((width, width))
+    for k in range(size):
+        for i in range(width):
+            value = reduced[k, i]
+            for j in range(width):
+                gram[i, j] += value * reduced[k, j]
+    for i in range(width):
+        for j in range(width):
+            head[own[i], own[j]] += gram[i, j]
+    return factor, reduced
+
+
+@njit(cache=True, nogil=True)
+def forward(factor: RealArray, right: RealArray) -> RealArray:
+    """L^-1 b."""
+    solution = right.copy()
+    for i in range(len(right)):
+        for k in range(i):
+            solution[i] -= factor[i, k] * solution[k]
+        solution[i] /= factor[i, i]
+    return solution
+
+
+@njit(cache=True, nogil=True)
+def backward(factor: RealArray, right: RealArray) -> RealArray:
+    """L^-T b."""
+    solution = right.copy()
+    for i in range(len(right) - 1, -1, -1):
+        solution[i] /= factor[i, i]
+        for k in range(i):
+            solution[k] -= factor[i, k] * solution[i]
+    return solution
+
+
+@njit(cache=True, nogil=True)
+def complementarity(spectrum: RealArray, target: float, primal: ComplexArray, dual: ComplexArray) -> ComplexArray:
+    """Solution X of sym(D X) = target I - D^2 - sym(primal dual) with D = diag(spectrum), for Hermitian steps.
+
+    No steps, given as arrays without blocks, stand for zero.
+    """
+    n_blocks, size = spectrum.shape
+    result = np.empty((n_blocks, size, size), dtype=np.complex128)
+    for a in range(n_blocks):
+        for i in range(size):
+            for j in range(i + 1):
+                entry = 0j
+                if len(primal):
+                    for k in range(size):
+                        entry -= primal[a, i, k] * dual[a, k, j] + dual[a, i, k] * primal[a, k, j]
+                if i == j:
+                    right = entry.real + 2 * (target - spectrum[a, i] ** 2)
+                    result[a, i, i] = complex(right / (2 * spectrum[a, i]), 0.0)
+                else:
+                    entry /= spectrum[a, i] + spectrum[a, j]
+                    result[a, i, j] = entry
+                    result[a, j, i] = entry.conjugate()
+    return result
+
+
+@njit(cache=True, nogil=True)
+def moved_factors(left: ComplexArray, spectrum: RealArray, step: ComplexArray, length: float) -> ComplexArray:
+    """L times the Cholesky factor of diag(spectrum) + length step; without blocks if there is no such factor."""
+    n_blocks, size = spectrum.shape
+    result = np.zeros((n_blocks, size, size), dtype=np.complex128)
+    factor = np.empty((size, size), dtype=np.complex128)
+    for a in range(n_blocks):
+        for j in range(size):
+            pivot = spectrum[a, j] + length * step[a, j, j].real
+            for k in range(j):
+                pivot -= factor[j, k].real ** 2 + factor[j, k].imag ** 2
+            if not pivot > 0:
+                return np.zeros((0, size, size), dtype=np.complex128)
+            root = np.sqrt(pivot)
+            factor[j, j] = complex(root, 0.0)
+            for i in range(j + 1, size):
+                entry = length * step[a, i, j]
+                for k in range(j):
+                    entry -= factor[i, k] * factor[j, k].conjugate()
+                factor[i, j] = entry / root
+        for i in range(size):
+            for k in range(size):
+                entry = left[a, i, k]
+                for j in range(k + 1):
+                    result[a, i, j] += entry * factor[k, j]
+    return result

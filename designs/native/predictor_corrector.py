@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from disac.designs.native.arrow import NewtonSystem
 from disac.designs.native.bounds import Bracket, Evaluation, bracket, ray_value
-from disac.designs.native.cones import NesterovTodd, hermitian, positive_step_limit
+from disac.designs.native.cones import NesterovTodd, positive_step_limit
 from disac.designs.native.saddle import Blocks, Iterate, Prices, SaddleProblem
 from disac.designs.native.starting_point import starting_point
 
@@ -28,6 +28,8 @@ FEASIBLE = 1e-11
 """Relative violation of the primal constraints up to which a point counts as feasible."""
 RAY_MARGIN = 1e-9
 """What a dual ray must gain, relative to its price of power, to count as a proof of infeasibility."""
+CLOSE = 1e-3
+"""Gap below which predictions are checked and refined; before, only after a step that needed it."""
 INNER_GAP = 0.1
 """Gap at which an iterate is kept to start similar problems from."""
 POLISHING = 4
@@ -38,6 +40,9 @@ ROUNDING, PREDICTION = 1e-13, 1e-3
 """Residuals at which refinement ends: relative to the data, and for predictions relative to the right side."""
 PATIENCE = 6
 """Iterations without a better bracket, once there is one, after which the method has stalled."""
+
+
+_TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Step:
-    """A Newton step; ``primal`` and ``dual`` are in scaled coordinates."""
+    """A Newton step, ``primal`` and ``dual`` in scaled coordinates; ``refined`` if the factors did not solve it."""
 
     prices: Prices
     primal: Blocks
@@ -68,6 +73,7 @@ class Step:
     covariances: Blocks
     power_slack: RealArray
     leaf_slack: RealArray
+    refined: bool
 
 
 class Linearization:
@@ -115,8 +121,11 @@ class Linearization:
     def _unscale_primal(self, matrices: Blocks) -> Blocks:
         return matrices.map(lambda matrix, scaling: scaling.primal(matrix), self._scalings)
 
-    def step(self, target: float, affine: Step | None = None) -> Step:
-        """Step towards complementarity ``target``; with the second-order terms of an earlier affine step."""
+    def step(self, target: float, affine: Step | None = None, *, checked: bool = True) -> Step:
+        """Step towards complementarity ``target``; with the second-order terms of an earlier affine step.
+
+        A step that is not ``checked`` is not refined: for predictions where systems are well conditioned.
+        """
         problem, point = self.problem, self.point
         n_in = problem.n_inequalities
         n_groups = len(problem.groups)
@@ -124,14 +133,14 @@ class Linearization:
         weights = -2 * self._weights_residual
         power = target / point.prices.power - point.power_slack
         leaf = target / self._leaf_price - point.leaf_slack
-        corrections: list[ComplexArray | None] = [None] * len(self._scalings)
+        earlier: list[tuple[ComplexArray, ComplexArray] | None] = [None] * len(self._scalings)
         if affine is not None:
-            corrections = [hermitian(r @ s) for r, s in zip(affine.primal, affine.dual, strict=True)]
+            earlier = list(zip(affine.primal, affine.dual, strict=True))
             power = power - affine.prices.power * affine.power_slack / point.prices.power
             leaf = leaf - affine.prices.leaf[:, :n_in] * affine.leaf_slack / self._leaf_price
             weights = weights - 2 * problem.fisher(affine.covariances) @ affine.prices.weights
             residual = residual.map(np.add, problem.curvature(affine.prices.weights))
-        sums = [scaling.complementarity(target, c) for scaling, c in zip(self._scalings, corrections, strict=True)]
+        sums = [scaling.complementarity(target, e) for scaling, e in zip(self._scalings, earlier, strict=True)]
         targets = Blocks(tuple(sums[:n_groups]), tuple(sums[n_groups:]))
         scaled_residual = self._scale_dual(residual)
 
@@ -145,10 +154,18 @@ class Linearization:
         )
         primal = targets.map(np.subtract, dual)
         covariances = self._unscale_primal(primal)
-        for _ in range(REFINEMENTS):
+        refined = False
+        kept = prices, dual, primal, covariances
+        shortfall = float("inf")
+        for remaining in range(REFINEMENTS, -1, -1) if checked else ():
             missing = right - self._rows(prices, covariances)
-            if self._negligible(missing, right, exact=affine is not None or target > 0):
+            previous, shortfall = shortfall, self._shortfall(missing, right, exact=affine is not None or target > 0)
+            if shortfall > previous:
+                prices, dual, primal, covariances = kept
+            if shortfall <= 1 or shortfall > previous or not remaining:
                 break
+            refined = True
+            kept = prices, dual, primal, covariances
             extra = self._system.solve(missing)
             slope = self._scale_dual(problem.slope(self._combined, extra))
             prices, dual, primal = prices + extra, dual.map(np.subtract, slope), primal.map(np.add, slope)
@@ -160,10 +177,11 @@ class Linearization:
             covariances,
             power - self._power_diagonal * prices.power,
             leaf - self._leaf_diagonal * prices.leaf[:, :n_in],
+            refined,
         )
 
-    def _negligible(self, missing: Prices, right: Prices, *, exact: bool) -> bool:
-        """Whether rows are solved to rounding, or, for a step that only predicts, well enough."""
+    def _shortfall(self, missing: Prices, right: Prices, *, exact: bool) -> float:
+        """Largest residual relative to rounding, or, for a step that only predicts, to what serves that purpose."""
         problem = self.problem
         scales = (1.0, problem.power_limit, float(np.max(problem.thresholds, initial=1.0)))
         pairs = (
@@ -171,11 +189,11 @@ class Linearization:
             (missing.power, right.power),
             (missing.leaf, right.leaf),
         )
+        worst = 0.0
         for scale, (rest, whole) in zip(scales, pairs, strict=True):
-            allowed = ROUNDING * scale if exact else PREDICTION * float(np.max(np.abs(whole), initial=0.0))
-            if np.max(np.abs(rest), initial=0.0) > allowed:
-                return False
-        return True
+            allowed = ROUNDING * scale if exact else PREDICTION * float(np.max(np.abs(whole), initial=_TINY))
+            worst = max(worst, float(np.max(np.abs(rest), initial=0.0)) / allowed)
+        return worst
 
     def _rows(self, step: Prices, covariances: Blocks) -> Prices:
         """Left sides of the linearized rows of Y, p and lambda."""
@@ -247,6 +265,7 @@ def run(
     best: Bracket | None = None
     best_iteration = 0
     status: Status = "stalled"
+    refined = False
     iteration = polished = 0
     for iteration in range(max_iterations + 1):
         evaluation = Evaluation.at(problem, point)
@@ -271,9 +290,10 @@ def run(
             if within:
                 step = system.step(complementarity)
             else:
-                affine = system.step(0.0)
+                affine = system.step(0.0, checked=refined or here.gap <= CLOSE)
                 centering = (1 - system.limit(affine, 1.0)) ** 3
                 step = system.step(centering * complementarity, affine)
+            refined = step.refined
             length = BOUNDARY_FRACTION * system.limit(step, 1 / BOUNDARY_FRACTION)
             if not length > SHORTEST_STEP:
                 break

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.designs.native import kernels
-from disac.designs.native.cones import adjoint, hermitian
+from disac.designs.native.cones import adjoint, hermitian, overlap
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -391,8 +391,7 @@ class Iterate:
 
     def complementarity(self, n_inequalities: int) -> float:
         """Sum of the products tr(R S), p s_p and lambda s_lambda."""
-        pairs = zip(self.primal, self.dual, strict=True)
-        blocks = sum(float(np.sum(np.abs(adjoint(dual) @ primal) ** 2)) for primal, dual in pairs)
+        blocks = sum(overlap(primal, dual) for primal, dual in zip(self.primal, self.dual, strict=True))
         leaves = float(np.sum(self.prices.leaf[:, :n_inequalities] * self.leaf_slack))
         return blocks + leaves + float(self.prices.power @ self.power_slack)
 
@@ -482,37 +481,35 @@ class SaddleProblem:
 
     def lift(self, curvature: ComplexArray, prices: Prices) -> Blocks:
         """Q_j - diag(w p)_j + sum_i lambda_i A_ij on every block, from Q on the sheets (A, rho, rho)."""
-        field, sets = self.field, self.field.node_sets
+        sets = self.field.node_sets
         power = prices.power[sets.antennas]
-        sheets = self._sensed(curvature, power) if any(group.senses for group in self.groups) else None
+        sheets = self._on_blocks(sets.every_sheet, self.spread(curvature), power[sets.of_sheet])
         groups = []
         for group in self.groups:
             shape = (group.n_rows, group.n_members, group.size, group.size)
             matrices = np.zeros(shape, dtype=complex)
             if group.senses:
-                assert sheets is not None
                 matrices += sheets[:, None]
             if group.forms is not None:
                 group.forms.add_lifted(matrices, prices.leaf)
             groups.append(hermitian(matrices))
         lifted = []
         for shared in self.shared:
-            basis = field.basis[sets.edges[:-1], 0]
-            matrices = basis @ sets.total(curvature) @ adjoint(basis) + shared.lift(prices.leaf, sets)
-            diagonal = np.arange(shared.size)
-            matrices[:, diagonal, diagonal] -= sets.counts[:, None] * power
+            first = sets.edges[:-1]
+            total, price = sets.total(curvature), sets.counts[:, None] * power
+            matrices = self._on_blocks(first, total, price) + shared.lift(prices.leaf, sets)
             lifted.append(hermitian(matrices))
         return Blocks(tuple(groups), tuple(lifted))
 
-    def _sensed(self, curvature: ComplexArray, power: RealArray) -> ComplexArray:
-        """Q - diag(p) on the blocks of every sheet (A, d, d), from Q (A, rho, rho) and p (m, d)."""
-        field, sets = self.field, self.field.node_sets
-        curvature = self.spread(curvature)
+    def _on_blocks(self, sheets: IndexArray, curvature: ComplexArray, power: RealArray) -> ComplexArray:
+        """basis Q basis^H - diag(p) on the blocks of some sheets, (a, d, d), from (a, rho, rho) and (a, d)."""
+        field = self.field
         if field.compiled:
-            return kernels.sensed(field.flat_basis, curvature, power, sets.of_sheet)
-        matrices = field.basis[:, 0] @ curvature @ adjoint(field.basis[:, 0])
+            return kernels.sensed(field.flat_basis, sheets, curvature, power)
+        basis = field.basis[sheets, 0]
+        matrices = basis @ curvature @ adjoint(basis)
         diagonal = np.arange(matrices.shape[-1])
-        matrices[:, diagonal, diagonal] -= power[sets.of_sheet]
+        matrices[:, diagonal, diagonal] -= power
         return matrices
 
     def curvature(self, weights: RealArray) -> Blocks:

@@ -15,23 +15,35 @@ ComplexArray = NDArray[np.complex128]
 
 STARTING_POWER = 0.8
 """Share of the power limit that the starting point uses."""
+STARTING_INTERFERENCE = 0.25
+"""Share of what the SINR threshold lets radar disturb that the starting point uses."""
 FARTHEST = 2.0
 """Largest SINR shortfall, relative to the threshold, of a point that is worth starting from."""
 
 
 def _starting_factors(problem: SaddleProblem) -> Blocks:
-    """Factors of multiples of the identity that use an equal share of every antenna's power."""
+    """Factors of multiples of the identity that use an equal share of every antenna's power.
+
+    Where a node's radar covariance is shared, all of it disturbs the users. With multiples of the identity r and c for
+    radar and data one user's SINR is c / r, so r is kept to a share of c / Gamma.
+    """
     sets = problem.field.node_sets
-    per_sheet = sum(group.n_members for group in problem.groups if group.senses) + bool(problem.shared)
     share = STARTING_POWER * problem.power_limit / sets.counts
+    n_members = sum(group.n_members for group in problem.groups if group.senses)
+    radar = 0.0
+    for shared in problem.shared:
+        sinr = float(np.max(np.abs(shared.weights), initial=0.0))
+        radar = min(1 / (n_members + 1), STARTING_INTERFERENCE / sinr) if sinr > 0 else 1 / (n_members + 1)
     groups = []
     for group in problem.groups:
-        level = share[sets.of_sheet] / (per_sheet if group.senses else problem.n_inequalities)
+        portion = (
+            (1 - radar) / group.n_members if group.senses and group.n_members else 1 / max(1, problem.n_inequalities)
+        )
         shape = (group.n_rows, group.n_members, group.size, group.size)
-        groups.append(np.broadcast_to(np.sqrt(level)[:, None, None, None] * np.eye(group.size, dtype=complex), shape))
-    level = np.sqrt(share / per_sheet)
-    shared = [_multiples_of_identity(level, group.size) for group in problem.shared]
-    return Blocks(tuple(groups), tuple(shared))
+        level = np.sqrt(portion * share[sets.of_sheet])[:, None, None, None]
+        groups.append(np.broadcast_to(level * np.eye(group.size, dtype=complex), shape))
+    shared_factors = [_multiples_of_identity(np.sqrt(radar * share), group.size) for group in problem.shared]
+    return Blocks(tuple(groups), tuple(shared_factors))
 
 
 def _multiples_of_identity(levels: RealArray, size: int) -> ComplexArray:
