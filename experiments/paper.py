@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from disac.experiments.experiment import Column, Record
 from disac.experiments.keys import Point, PointValue, Purpose, TrialKey, plain_point
@@ -32,6 +33,9 @@ EVALUATED_MODES = ("tof", "aoa", "tof-nuisance", "aoa-nuisance")
 
 N_PHASES = 32
 """Draws of inter-node phases that the CRB of P.1 is averaged over."""
+
+RANK_FLOOR = 1e-5
+"""Eigenvalue over the largest from which a direction counts: interior-point solutions have no exact zeros."""
 
 _NAN = float("nan")
 
@@ -72,6 +76,8 @@ class DesignSweep:
         "printed_m2": _optional("m^2", "CRB trace of P.1's signals by Eq. (27)-(29) as printed"),
         "printed_power_excess": _optional("1", "relative excess of those signals over P_T on the worst antenna"),
         "printed_sinr_shortfall": _optional("1", "relative shortfall of their SINR below the threshold, worst user"),
+        "relaxed_rank": _optional("1", "rank of the relaxed covariances R_l, mean over subcarriers"),
+        "printed_rank": _optional("1", "rank of the radar covariances of Eq. (29), mean over subcarriers"),
         "scaled_m2": _optional("m^2", "CRB trace of those signals, radar scaled down until power and SINR hold"),
         "theorem2_residual": _optional("1", "what Theorem 2's rank-one data break: SINR, or R - sum w w^H >= 0"),
         "phases_relaxed_m2": _optional("m^2", "mean CRB trace of the relaxed covariances over unknown phases"),
@@ -280,14 +286,24 @@ def _by_the_paper(problem: RelaxedProblem, certified: CertifiedSolution) -> Reco
     from disac.designs.measure import measure
 
     s = problem.scenario
-    as_printed = measure(s, problem.sinr_db, *printed(s, certified.point), problem.mode)
+    comm, radar = printed(s, certified.point)
+    stacked = radar.transpose(1, 0, 2, 3).reshape(s.n_subcarriers, s.n_nodes * s.n_tx, -1)
+    as_printed = measure(s, problem.sinr_db, comm, radar, problem.mode)
     as_scaled = measure(s, problem.sinr_db, *scaled(s, problem.sinr, certified.point), problem.mode)
     return {
         "printed_m2": as_printed.value,
         "printed_power_excess": as_printed.certificate.power_excess,
         "printed_sinr_shortfall": as_printed.certificate.sinr_shortfall,
         "scaled_m2": as_scaled.value,
+        "relaxed_rank": _mean_rank(certified.point.covariances),
+        "printed_rank": _mean_rank(stacked @ stacked.conj().swapaxes(1, 2)),
     }
+
+
+def _mean_rank(covariances: NDArray[np.complex128]) -> float:
+    """Mean over subcarriers of the number of eigenvalues of (L, D, D) above :data:`RANK_FLOOR` of the largest."""
+    eigenvalues = np.linalg.eigvalsh(covariances)
+    return float(np.mean(np.sum(eigenvalues > RANK_FLOOR * eigenvalues[:, -1:], axis=1)))
 
 
 def _name(problem: RelaxedProblem) -> str:

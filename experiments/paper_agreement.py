@@ -58,7 +58,7 @@ def check_solvers(
     other : the general solver. What takes it minutes is left out: P.1 with more than two nodes, more than 8 antennas.
         Run times are of both solvers anyway: all their points are compared.
     """
-    found = []
+    found: list[Agreement] = []
     for name in names:
         spec = sweep(name)
         if spec.kind == "times":

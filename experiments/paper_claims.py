@@ -15,6 +15,7 @@ import numpy as np
 from disac.experiments.paper_evidence import (
     Evidence,
     FigureDraws,
+    Mean,
     Ratio,
     RealArray,
     every,
@@ -153,6 +154,42 @@ def _p1_extraction(evidence: Evidence) -> Finding | None:
         return None
     verdict = verdicts[0] if len(set(verdicts)) == 1 else "only under conditions"
     return Finding("P.1's extraction degrades at low thresholds", verdict, "; ".join(parts), figures)
+
+
+def _rank_loss(evidence: Evidence) -> Finding | None:
+    """Ranks of R_l and of the radar covariance of Eq. (29) at the lowest threshold against the highest."""
+    figures = present(evidence, ("fig5", "fig6", "fig7"))
+    ranks = {
+        (column, end): over_figures(evidence, figures, lambda f, c=column, e=end: _at_end(f, c, e))  # type: ignore[misc]
+        for column in ("relaxed_rank", "printed_rank")
+        for end in (0, -1)
+    }
+    lost = [mean_over_points(ranks["relaxed_rank", end] - ranks["printed_rank", end]) for end in (0, -1)]
+    if not lost[0].size:
+        return None
+    change = Mean.of(lost[0] - lost[1])
+    texts = [
+        f"R_l {Mean.of(mean_over_points(ranks['relaxed_rank', end])).value:.2f}, radar of (29) "
+        f"{Mean.of(mean_over_points(ranks['printed_rank', end])).value:.2f} at the {name} threshold"
+        for end, name in ((0, "lowest"), (-1, "highest"))
+    ]
+    return Finding(
+        "P.1's extraction loses rank at low thresholds (radar covariance of Eq. (29) against R_l)",
+        change.sign,
+        f"mean rank over subcarriers: {'; '.join(texts)}; rank lost, lowest less highest {change}",
+        figures,
+    )
+
+
+def _at_end(draws: FigureDraws, column: str, end: int) -> RealArray:
+    """(series, draws) of a column of P.1 at the first or last threshold."""
+    spec = sweep(draws.name)
+    series, values = spec.series
+    rows = []
+    for value in values:
+        fields = {"design": "p1", series: value}
+        rows.append(draws.column(column, **fields, **{spec.x: draws.values(spec.x, **fields)[end]}))
+    return np.array(rows)
 
 
 def _loss_at_end(draws: FigureDraws, column: str, end: int) -> RealArray:
@@ -475,6 +512,7 @@ _CLAIMS: tuple[Claim, ...] = (
     _theorem_2,
     _printed_extraction,
     _p1_extraction,
+    _rank_loss,
     _costs("More users cost CRB at the same threshold", "fig5"),
     _edge_changes("More users lower the largest feasible threshold", "fig5", rises=False),
     _costs("More targets cost CRB at the same threshold", "fig6"),

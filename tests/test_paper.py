@@ -121,6 +121,7 @@ def test_extraction_as_printed_breaks_its_constraints():
     assert record["printed_power_excess"] > 0.01
     assert record["printed_m2"] < record["lower_bound_m2"]
     assert record["scaled_m2"] >= record["lower_bound_m2"]
+    assert 1 <= record["printed_rank"] <= record["relaxed_rank"] + 1 <= 7
 
 
 @pytest.mark.parametrize("interleaved", [False, True])

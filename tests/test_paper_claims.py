@@ -26,6 +26,8 @@ def _point(rcrb, rng, **fields):
         "printed_sinr_shortfall": np.full(N_DRAWS, 0.9),
         "theorem2_residual": np.full(N_DRAWS, 1e-15),
         "gap": np.full(N_DRAWS, 1e-8),
+        "relaxed_rank": np.full(N_DRAWS, 9.0),
+        "printed_rank": np.full(N_DRAWS, 9.0 - fields.get("sinr_db", 0.0) / 10),
     }
     return PointDraws(fields, columns)
 
@@ -111,6 +113,13 @@ def test_gaps_that_change_with_users_are_seen(growth, verdict):
     lower = _of(figure, "More users lower")
     assert lower.verdict == "confirmed"
     assert "-2.00 dB" in lower.effect
+
+
+def test_rank_that_is_lost_at_high_thresholds_refutes_its_loss_at_low_ones():
+    figure = _trade_off(lambda design, threshold, users: RANK[design], lambda users: 30.0)
+    finding = _of(figure, "P.1's extraction loses rank")
+    assert finding.verdict == "refuted"
+    assert "-1 [-1, -1]" in finding.effect
 
 
 def test_users_that_help_refute_their_cost():
