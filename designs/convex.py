@@ -59,20 +59,14 @@ Extraction = Callable[[RelaxedProblem, CertifiedSolution], tuple[ComplexArray, C
 
 
 def solve_relaxed(problem: RelaxedProblem, solver: str) -> RelaxedSolution:
-    """The answer of one solver, by name; see :func:`solver_of` for what the native one leaves to others."""
-    if solver_of(problem, solver) == "native":
+    """The answer of one solver, by name."""
+    if solver == "native":
         from disac.designs.native import solve
 
         return solve(problem)
     from disac.designs.conic import solve_with_cvxpy
 
-    return solve_with_cvxpy(problem, solver_of(problem, solver))
-
-
-def solver_of(problem: RelaxedProblem, solver: str) -> str:
-    """The solver that solves a problem when ``solver`` is named: limits on sidelobes go from ``native`` to Clarabel."""
-    limited = problem.sidelobes is not None and len(problem.sidelobes) > 0
-    return "clarabel" if solver == "native" and limited else solver
+    return solve_with_cvxpy(problem, solver)
 
 
 def strictly_feasible_point(name: str, problem: RelaxedProblem) -> FeasiblePoint:
@@ -182,7 +176,7 @@ def assemble(
     return DesignResult(
         name=name,
         sinr_db=problem.sinr_db,
-        solver=solver_of(problem, solver),
+        solver=solver,
         scenario=problem.scenario,
         covariances=sent.covariances,
         comm_precoders=comm_precoders,

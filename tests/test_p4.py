@@ -245,6 +245,62 @@ def test_an_extraction_that_raises_sidelobes_is_refined():
     assert 1e-4 < result.extraction_loss < 0.1
 
 
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("n_users", [1, 2])
+def test_native_and_clarabel_agree(signal, n_users):
+    here = problem(signal, -7.0, scenario=small(n_subcarriers=7, n_users=n_users, seed=n_users))
+    native, clarabel = (solve_certified("test", here, solver) for solver in ("native", "clarabel"))
+    assert native.solution.status == "solved"
+    for one, other in ((native, clarabel), (clarabel, native)):
+        assert one.relaxed_value <= one.bound.value * (1 + GAP_LIMIT)
+        assert one.bound.value <= other.relaxed_value
+    assert native.relaxed_value == pytest.approx(clarabel.relaxed_value, rel=GAP_LIMIT)
+    assert here.sidelobes.excess(native.point.covariances) <= 0
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_native_newton_step_solves_its_rows(signal):
+    """The step with cones satisfies the linearized rows, which the products of G with itself never see."""
+    from disac.designs.native.bounds import Evaluation
+    from disac.designs.native.predictor_corrector import Linearization
+    from disac.designs.native.problems import build
+    from disac.designs.native.starting_point import starting_point
+
+    saddle = build(problem(signal, -7.0, scenario=small(n_subcarriers=6, n_targets=2, n_users=2))).saddle
+    assert saddle.cones is not None
+    point = starting_point(saddle)
+    system = Linearization(saddle, Evaluation.at(saddle, point))
+    step = system.step(0.1, checked=False)
+    covariances = saddle.gradient(point.prices.weights, step.covariances)
+    rows = covariances.power[saddle.n_antennas :] + system._power_residual[saddle.n_antennas :] * -1
+    assert np.abs(rows).max() <= 1e-9 * saddle.power_limit
+
+
+def test_native_maps_are_adjoint():
+    from disac.designs.native.problems import build
+    from disac.designs.native.saddle import Prices
+    from disac.designs.native.starting_point import starting_point
+
+    rng = np.random.default_rng(4)
+    saddle = build(problem("beamforming", scenario=small(n_subcarriers=7, n_targets=2))).saddle
+    point = starting_point(saddle)
+    matrices = point.covariances().map(
+        lambda m: m + 0.1 * (lambda x: x + x.conj().swapaxes(-1, -2))(rng.standard_normal(m.shape) + 0j)
+    )
+    step = Prices(
+        rng.standard_normal(point.prices.weights.shape),
+        rng.standard_normal(point.prices.power.shape),
+        rng.standard_normal(point.prices.leaf.shape),
+    )
+    slope = saddle.slope(saddle.field.combine(point.prices.weights), step)
+    counts = [1.0] * len(matrices.groups) + [1.0] * len(matrices.shared)
+    paired = sum(c * np.sum(a * b.conj()).real for c, a, b in zip(counts, slope, matrices, strict=True))
+    gradient = saddle.gradient(point.prices.weights, matrices)
+    expected = np.sum(gradient.weights * step.weights) + gradient.power @ step.power
+    expected += np.sum(gradient.leaf * step.leaf)
+    assert paired == pytest.approx(expected, rel=1e-10)
+
+
 # --- infeasible levels -----------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from scipy.linalg.lapack import dpotrs
 from disac.designs.native import kernels
 from disac.designs.native.cones import NesterovTodd, adjoint, smat, svec
 from disac.designs.native.directions import DenseDirections, Directions, square_svec
-from disac.designs.native.saddle import BlockGroup, NodeSets, Prices, SaddleProblem, SharedGroup, Split
+from disac.designs.native.saddle import SPIN, BlockGroup, Cones, NodeSets, Prices, SaddleProblem, SharedGroup, Split
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -209,7 +209,7 @@ class NewtonSystem:
         self._combined = combined
         n_parameters, n_columns = weights.shape
         self._n_y = n_parameters * n_columns
-        self._n_head = self._n_y + problem.n_antennas
+        self._n_head = self._n_y + len(problem.limits)
         field, sets = problem.field, problem.field.node_sets
         self._y_index = field.y_index
         self._slopes = kernels.directions(field.stack, combined, len(field.rows)) if field.compiled else None
@@ -226,8 +226,8 @@ class NewtonSystem:
         for column in range(n_columns):
             own = slice(column * n_parameters, (column + 1) * n_parameters)
             self._head[own, own] = 2 * fisher
-        antennas = np.arange(self._n_y, self._n_head)
-        self._head[antennas, antennas] = power_diagonal
+        limits = np.arange(self._n_y, self._n_head)
+        self._head[limits, limits] = power_diagonal
         inequality = np.arange(problem.n_inequalities)
         self._leaf[:, inequality, inequality] = leaf_diagonal
         self._leaf_basis = (
@@ -238,11 +238,13 @@ class NewtonSystem:
         vectors = [NO_VECTORS if group.forms is None else group.forms.vectors for group in problem.groups]
         if problem.split is not None:
             assert self._leaf_basis is not None
-            vectors = problem.split.rebased(vectors, self._leaf_basis.root)
+            vectors[:2] = problem.split.rebased(vectors[:2], self._leaf_basis.root)
         for group, scaling, group_vectors in zip(problem.groups, scalings, vectors, strict=False):
             self._add_group(group, scaling, group_vectors)
         for shared, scaling in zip(problem.shared, scalings[len(problem.groups) :], strict=True):
             self._add_shared(shared, scaling)
+        if problem.cones is not None:
+            self._add_cone_blocks(scalings[len(problem.groups) - 1])
         self._factorize()
 
     def _add_group(self, group: BlockGroup, scaling: NesterovTodd, vectors: ComplexArray) -> None:
@@ -260,6 +262,58 @@ class NewtonSystem:
         elif group.senses and group.n_members:
             for rows in _chunks(self._problem.field.node_sets, CHUNK_BLOCKS // group.n_members):
                 self._add_sensing(group, basis[rows], vectors, rows)
+        if group.senses and group.n_members and self._problem.cones is not None:
+            self._add_cones(self._problem.cones, group, basis, vectors)
+
+    def _add_cones(self, cones: Cones, group: BlockGroup, t: ComplexArray, vectors: ComplexArray) -> None:
+        """Inner products of the cones' columns T^H f f^H T with all others, on blocks with scaling T (A, B, d, d)."""
+        field, sets = self._problem.field, self._problem.field.node_sets
+        at = np.arange(self._n_y + self._problem.n_antennas, self._n_head)
+        moved = t @ (adjoint(t) @ cones.vectors[:, None])
+        products = np.sum(np.abs(adjoint(cones.vectors)[:, None] @ moved) ** 2, axis=1)
+        crossed = (cones.coefficients.swapaxes(0, 1) @ products).swapaxes(0, 1)
+        self._head[np.ix_(at, at)] += crossed.reshape(len(cones), -1) @ cones.flat.T
+
+        at_antennas = np.sum(np.abs(moved) ** 2, axis=1).swapaxes(-1, -2)
+        lowered = adjoint(field.basis) @ moved
+        squares = lowered.transpose(0, 3, 2, 1) @ lowered.transpose(0, 3, 1, 2).conj()
+        at_y = self._against_slopes(squares)
+        for index, (y, p) in enumerate(zip(self._y_index, self._n_y + sets.antennas, strict=True)):
+            rows = sets.sheets(index)
+            own = cones.coefficients[:, rows].reshape(len(cones), -1)
+            others = np.concatenate([at_y[rows], -at_antennas[rows]], axis=-1)
+            block = own @ others.reshape(own.shape[1], -1)
+            here = np.r_[y, p]
+            self._head[np.ix_(at, here)] += block
+            self._head[np.ix_(here, at)] += block.T
+        if group.forms is not None:
+            heard = adjoint(vectors) @ moved
+            values = np.einsum("abvf,bkvw,abwf->akf", heard.conj(), group.forms.weights, heard, optimize=True).real
+            border = values @ cones.coefficients.transpose(1, 2, 0)
+            np.add.at(self._border[:, :, at[0] :], group.forms.leaf, border)
+
+    def _add_cone_blocks(self, scaling: NesterovTodd) -> None:
+        """Inner products of the columns of the cones' own blocks, three for each limit."""
+        columns = svec(adjoint(scaling.basis) @ SPIN @ scaling.basis)
+        gram = columns @ columns.swapaxes(1, 2)
+        at = self._n_y + self._problem.n_antennas + np.arange(3 * len(gram)).reshape(-1, 3)
+        self._head[at[:, :, None], at[:, None, :]] += gram
+
+    def _against_slopes(self, matrices: ComplexArray) -> RealArray:
+        """tr(b M) of the derivatives b of Q, averaged where Q is, with Hermitian M (A, V, rho, rho), (A, V, n_y)."""
+        sets = self._problem.field.node_sets
+        slopes = self._slopes
+        if self._problem.averaged:
+            assert self._means is not None
+            slopes = self._means[sets.of_sheet]
+        if slopes is not None:
+            flat = slopes.reshape(*slopes.shape[:2], -1).conj()
+            return np.real(matrices.reshape(*matrices.shape[:2], -1) @ flat.swapaxes(1, 2))
+        parts = []
+        for rows in _chunks(sets, CHUNK_BLOCKS):
+            directions = Directions.at(self._problem, self._combined, rows)
+            parts.append(directions.against(matrices[rows], rows.stop - rows.start))
+        return np.concatenate(parts)
 
     def _add_compiled_sensing(
         self, group: BlockGroup, t: ComplexArray, vectors: ComplexArray, slopes: ComplexArray
@@ -338,10 +392,17 @@ class NewtonSystem:
         heads = np.concatenate([self._y_index, self._n_y + sets.antennas], axis=1)
         seen = (adjoint(t)[sets.of_sheet] @ shared.vectors).swapaxes(-1, -2)
         border = shared.weights[:, None] * square_svec(seen)
+        cones = self._problem.cones
         for index, own in enumerate(heads):
             rows = sets.sheets(index)
-            columns = np.ascontiguousarray(coupling[index].T)
-            self._kept.append(KeptSteps(own, shared.leaf[rows], border[rows], columns))
+            columns = coupling[index]
+            if cones is not None:
+                mine = np.flatnonzero(np.any(cones.coefficients[:, rows] != 0, axis=(1, 2)))
+                f = cones.vectors[rows]
+                forms = np.einsum("iav,adv,aev->ide", cones.coefficients[mine, rows], f, f.conj(), optimize=True)
+                own = np.r_[own, self._n_y + self._problem.n_antennas + mine]
+                columns = np.concatenate([columns, svec(adjoint(t[index]) @ forms @ t[index])])
+            self._kept.append(KeptSteps(own, shared.leaf[rows], border[rows], np.ascontiguousarray(columns.T)))
 
     def _factorize(self) -> None:
         n_leaves, n_prices, n_head = self._border.shape

@@ -90,13 +90,14 @@ def bracket(problem: SaddleProblem, here: Evaluation) -> Bracket:
     """What an iterate proves about the optimal value."""
     value, _ = objective(problem, here.fisher)
     repaired = repair(problem, here)
-    excess = np.maximum(here.power - problem.power_limit, 0)
+    excess = np.maximum(here.power[: problem.n_antennas] - problem.power_limit, 0)
+    missed = np.r_[excess, np.abs(here.power[problem.n_antennas :])]
     n_in = problem.n_inequalities
     shortfall = problem.thresholds - here.forms
     scale = np.where(problem.thresholds > 0, problem.thresholds, 1.0)
     shortfall[:, :n_in] = np.maximum(shortfall[:, :n_in], 0)
-    charge = excess @ repaired.power + np.sum(np.abs(shortfall) * np.abs(repaired.leaf))
-    violation = max(float(excess.max()) / problem.power_limit, float(np.max(np.abs(shortfall) / scale, initial=0.0)))
+    charge = missed @ np.abs(repaired.power) + np.sum(np.abs(shortfall) * np.abs(repaired.leaf))
+    violation = max(float(missed.max()) / problem.power_limit, float(np.max(np.abs(shortfall) / scale, initial=0.0)))
     return Bracket(here.covariances, repaired, value + float(charge), dual_objective(problem, repaired), violation)
 
 
@@ -147,4 +148,4 @@ def ray_value(problem: SaddleProblem, prices: Prices) -> float:
 
     Q(Y) >= 0, so (0, p, lambda) is dual feasible with (Y, p, lambda), and so is every multiple of it.
     """
-    return -problem.power_limit * float(np.sum(prices.power)) + float(np.sum(problem.thresholds * prices.leaf))
+    return -float(problem.limits @ prices.power) + float(np.sum(problem.thresholds * prices.leaf))

@@ -98,6 +98,7 @@ def solve(
         sinr_price=built.sinr_price(outcome.best.prices),
         fisher_weights=built.fisher_weights(outcome.best.prices),
         split_price=built.split_price(outcome.best.prices),
+        sidelobe_price=built.sidelobe_price(outcome.best.prices),
         status=outcome.status,
         iterations=outcome.iterations,
         solve_seconds=time.perf_counter() - prepared,

@@ -97,11 +97,15 @@ class Linearization:
         self._combined = here.combined
         self._dual_residual = point.dual_matrices().map(np.subtract, here.slacks)
         self._weights_residual = here.fisher @ prices.weights - problem.selection
-        self._power_residual = point.power_slack + here.power - problem.power_limit
+        n_antennas = problem.n_antennas
+        self._power_price = prices.power[:n_antennas]
+        self._power_residual = here.power - problem.limits
+        self._power_residual[:n_antennas] += point.power_slack
         self._forms_residual = problem.thresholds - here.forms
         self._forms_residual[:, :n_in] += point.leaf_slack
         self._leaf_price = prices.leaf[:, :n_in]
-        self._power_diagonal = point.power_slack / prices.power
+        self._power_diagonal = np.zeros(len(problem.limits))
+        self._power_diagonal[:n_antennas] = point.power_slack / self._power_price
         self._leaf_diagonal = point.leaf_slack / self._leaf_price
         pairs = zip(point.primal, point.dual, strict=True)
         self._scalings = [NesterovTodd.from_factors(primal, dual) for primal, dual in pairs]
@@ -131,12 +135,13 @@ class Linearization:
         n_groups = len(problem.groups)
         residual = self._dual_residual
         weights = -2 * self._weights_residual
-        power = target / point.prices.power - point.power_slack
+        n_antennas = problem.n_antennas
+        power = target / self._power_price - point.power_slack
         leaf = target / self._leaf_price - point.leaf_slack
         earlier: list[tuple[ComplexArray, ComplexArray] | None] = [None] * len(self._scalings)
         if affine is not None:
             earlier = list(zip(affine.primal, affine.dual, strict=True))
-            power = power - affine.prices.power * affine.power_slack / point.prices.power
+            power = power - affine.prices.power[:n_antennas] * affine.power_slack / self._power_price
             leaf = leaf - affine.prices.leaf[:, :n_in] * affine.leaf_slack / self._leaf_price
             weights = weights - 2 * problem.fisher(affine.covariances) @ affine.prices.weights
             residual = residual.map(np.add, problem.curvature(affine.prices.weights))
@@ -146,7 +151,9 @@ class Linearization:
 
         rows = self._forms_residual.copy()
         rows[:, :n_in] += leaf
-        right = Prices(weights, power + self._power_residual, rows)
+        limits = self._power_residual.copy()
+        limits[:n_antennas] += power
+        right = Prices(weights, limits, rows)
         offset = self._unscale_primal(scaled_residual.map(np.add, targets))
         prices = self._system.solve(right - problem.gradient(point.prices.weights, offset))
         dual = self._scale_dual(problem.slope(self._combined, prices)).map(
@@ -175,7 +182,7 @@ class Linearization:
             primal,
             dual,
             covariances,
-            power - self._power_diagonal * prices.power,
+            power - (self._power_diagonal * prices.power)[:n_antennas],
             leaf - self._leaf_diagonal * prices.leaf[:, :n_in],
             refined,
         )
@@ -208,7 +215,7 @@ class Linearization:
         point = self.point
         n_in = self.problem.n_inequalities
         for value, change in (
-            (point.prices.power, step.prices.power),
+            (self._power_price, step.prices.power[: self.problem.n_antennas]),
             (point.power_slack, step.power_slack),
             (self._leaf_price, step.prices.leaf[:, :n_in]),
             (point.leaf_slack, step.leaf_slack),
@@ -273,7 +280,7 @@ def run(
         complementarity = point.complementarity(problem.n_inequalities) / problem.degree
         if monitor is not None:
             monitor(iteration, here, complementarity)
-        if ray_value(problem, here.prices) > RAY_MARGIN * problem.power_limit * float(np.sum(here.prices.power)):
+        if ray_value(problem, here.prices) > RAY_MARGIN * float(problem.limits @ here.prices.power):
             return Outcome("infeasible", here, iteration, inner)
         within = here.gap <= tolerance
         if here.gap > INNER_GAP:

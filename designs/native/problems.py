@@ -12,6 +12,7 @@ from disac.designs.native.cones import adjoint, hermitian, smat, svec
 from disac.designs.native.saddle import (
     BlockGroup,
     Blocks,
+    Cones,
     Forms,
     NodeSets,
     Prices,
@@ -125,7 +126,15 @@ class BuiltProblem:
 
     def power_price(self, prices: Prices) -> RealArray:
         """p (N M_t,) [m^2 per unit of power]."""
-        return self.units.objective / self.units.covariance * prices.power
+        return self.units.objective / self.units.covariance * prices.power[: self.saddle.n_antennas]
+
+    def sidelobe_price(self, prices: Prices) -> RealArray | None:
+        """z (J, 3) of the sidelobe limits [m^2 per unit of power]; None without them."""
+        limits = self.relaxed.sidelobes
+        if limits is None:
+            return None
+        scale = self.units.objective / (self.units.covariance * self.relaxed.scenario.n_tx)
+        return scale * prices.power[self.saddle.n_antennas :].reshape(-1, 3)
 
     def sinr_price(self, prices: Prices) -> RealArray:
         """mu (U, L)."""
@@ -170,6 +179,9 @@ def build(relaxed: RelaxedProblem) -> BuiltProblem:
         groups = _joint_groups(relaxed, channels)
     else:
         groups, shared = _separate_groups(relaxed, channels, field, subcarrier)
+    cones = _cones(relaxed, field, subcarrier)
+    if cones is not None:
+        groups = (*groups, BlockGroup(2, len(cones) // 3, 1, None, senses=False))
     thresholds = np.zeros((s.n_subcarriers, n_users + s.n_nodes * q * q))
     thresholds[:, :n_users] = (relaxed.sinr * s.noise_comm / (s.tx_power * strength[:n_users])).T
     saddle = SaddleProblem(
@@ -184,9 +196,33 @@ def build(relaxed: RelaxedProblem) -> BuiltProblem:
         interior=np.r_[np.zeros(n_users), np.tile(svec(np.eye(q, dtype=complex)), s.n_nodes if q else 0)],
         n_antennas=s.n_nodes * s.n_tx,
         split=Split((q + n_users) * np.arange(s.n_nodes)[:, None] + np.arange(q), n_users) if q else None,
+        cones=cones,
     )
     units = Units(covariance, objective, parameters, relaxed.sinr / (covariance * strength))
     return BuiltProblem(relaxed, saddle, units, subcarrier, basis, adjoint(basis) @ channels)
+
+
+def _cones(relaxed: RelaxedProblem, field: SensingField, subcarrier: IndexArray) -> Cones | None:
+    """Rows (level r(0), Re r, Im r) / M_t of the sidelobe limits, as forms in the conjugate steering vectors."""
+    limits, s = relaxed.sidelobes, relaxed.scenario
+    if limits is None or not len(limits):
+        return None
+    waves = limits.waves(s.n_subcarriers)[:, subcarrier] / s.n_tx
+    rows = np.stack([np.abs(waves) * limits.level[limits.node, None], waves.real, waves.imag], axis=1)
+    toward, sets = limits.steering.conj().swapaxes(1, 2), field.node_sets
+    index = np.arange(len(limits))
+    if relaxed.signal == "joint":
+        n, k = s.n_nodes, s.n_targets
+        embedded = np.zeros((n, s.n_tx, n, k), dtype=complex)
+        embedded[np.arange(n), :, np.arange(n)] = toward
+        vectors = np.broadcast_to(embedded.reshape(n * s.n_tx, n * k), (len(subcarrier), n * s.n_tx, n * k))
+        coefficients = np.zeros((len(limits), 3, len(subcarrier), n * k))
+        coefficients[index, :, :, limits.node * k + limits.target] = rows
+    else:
+        vectors = toward[sets.of_sheet]
+        coefficients = np.zeros((len(limits), 3, len(subcarrier), s.n_targets))
+        coefficients[index, :, :, limits.target] = rows * (sets.of_sheet == limits.node[:, None])[:, None]
+    return Cones(np.ascontiguousarray(vectors), coefficients.reshape(3 * len(limits), *coefficients.shape[2:]))
 
 
 def _transmit_bases(scenario: Scenario, mode: str) -> ComplexArray:

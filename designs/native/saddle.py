@@ -29,6 +29,8 @@ from disac.designs.native.cones import adjoint, hermitian, overlap
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IndexArray = NDArray[np.intp]
+SPIN: ComplexArray = np.array([[[1, 0], [0, 1]], [[1, 0], [0, -1]], [[0, 1], [1, 0]]], dtype=np.complex128) / 2
+"""C_0, C_1, C_2 with tr(C_i M) = c_i for M = c_0 I + c_1 sigma_z + c_2 sigma_x."""
 Number = TypeVar("Number", np.float64, np.complex128)
 
 
@@ -313,6 +315,54 @@ class SharedGroup:
 
 
 @dataclass(frozen=True)
+class Cones:
+    """Second-order cones (c_0, c_1, c_2)(R), c_0 >= |(c_1, c_2)|, of J limits across the sheets.
+
+    c_i(R) = sum_a sum_v c_iav f_av^H R_a f_av with R_a the sum of all blocks sensed on sheet a. The cone is that of the
+    real 2 x 2 matrices M = c_0 I + c_1 sigma_z + c_2 sigma_x >= 0, so every limit has a PSD block M of its own, in the
+    last group, and three free prices z in the head, after those of the antennas, of the rows tr(C_i M) = c_i(R).
+
+    Attributes
+    ----------
+    vectors : (A, d, V) f.
+    coefficients : (3 J, A, V) c, limit by limit.
+    """
+
+    vectors: ComplexArray
+    coefficients: RealArray
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    @cached_property
+    def flat(self) -> RealArray:
+        """(3 J, A V) coefficients."""
+        return self.coefficients.reshape(len(self), -1)
+
+    def values(self, matrices: ComplexArray) -> RealArray:
+        """c(R) of sums of blocks (A, d, d), (3 J,)."""
+        seen = np.real(np.sum(self.vectors.conj() * (matrices @ self.vectors), axis=1))
+        values: RealArray = self.flat @ seen.ravel()
+        return values
+
+    def lift(self, prices: RealArray) -> ComplexArray:
+        """sum_i z_i c_iav f f^H, (A, d, d)."""
+        weights = (prices @ self.flat).reshape(len(self.vectors), 1, -1)
+        return (self.vectors * weights) @ adjoint(self.vectors)
+
+    @staticmethod
+    def coordinates(matrices: ComplexArray) -> RealArray:
+        """tr(C_i M) of matrices (J, 1, 2, 2), (3 J,)."""
+        coordinates: RealArray = np.real(np.einsum("jkl,ilk->ji", matrices[:, 0], SPIN)).ravel()
+        return coordinates
+
+    @staticmethod
+    def matrices(prices: RealArray) -> ComplexArray:
+        """sum_i z_i C_i of prices (3 J,), (J, 1, 2, 2)."""
+        return np.ascontiguousarray(np.tensordot(prices.reshape(-1, 1, 3), SPIN, axes=(2, 0)))
+
+
+@dataclass(frozen=True)
 class Blocks:
     """One Hermitian matrix per block of a problem.
 
@@ -346,7 +396,7 @@ class Prices:
     Attributes
     ----------
     weights : (P, 2K) Y.
-    power : (N M_t,) p.
+    power : (N M_t + 3 J,) p, then the free z of the cones.
     leaf : (L, s) lambda; the first ``n_inequalities`` columns are prices mu >= 0, the rest are free.
     """
 
@@ -393,7 +443,7 @@ class Iterate:
         """Sum of the products tr(R S), p s_p and lambda s_lambda."""
         blocks = sum(overlap(primal, dual) for primal, dual in zip(self.primal, self.dual, strict=True))
         leaves = float(np.sum(self.prices.leaf[:, :n_inequalities] * self.leaf_slack))
-        return blocks + leaves + float(self.prices.power @ self.power_slack)
+        return blocks + leaves + float(self.prices.power[: len(self.power_slack)] @ self.power_slack)
 
 
 @dataclass(frozen=True)
@@ -412,6 +462,7 @@ class SaddleProblem:
     interior : (s,) change of a leaf's prices that adds the identity to S of every block outside F.
     split : the equalities of the leaves, if any; then there are two groups.
     n_antennas : N M_t.
+    cones : limits across the sheets, if any; their blocks are the last group.
     """
 
     field: SensingField
@@ -425,6 +476,13 @@ class SaddleProblem:
     interior: RealArray
     n_antennas: int
     split: Split | None = None
+    cones: Cones | None = None
+
+    @cached_property
+    def limits(self) -> RealArray:
+        """(N M_t + 3 J,) right sides of the power limits and of the rows of the cones."""
+        n_rows = 0 if self.cones is None else len(self.cones)
+        return np.concatenate([np.full(self.n_antennas, self.power_limit), np.zeros(n_rows)])
 
     @property
     def degree(self) -> int:
@@ -459,15 +517,30 @@ class SaddleProblem:
         return self.field.fisher(self.spread(grams))
 
     def power(self, covariances: Blocks) -> RealArray:
-        """Power of each antenna, summed over subcarriers (N M_t,)."""
+        """Power of each antenna, summed over subcarriers, then tr(C_i M) - c_i(R) of the cones (N M_t + 3 J,)."""
         sets = self.field.node_sets
-        power = np.zeros(self.n_antennas)
+        power = np.zeros(len(self.limits))
         for group, matrices in zip(self.groups, covariances.groups, strict=True):
             if group.senses:
                 kernels.add_power(power, matrices, sets.antennas[sets.of_sheet])
         for matrices in covariances.shared:
             kernels.add_power(power, sets.counts[:, None, None, None] * matrices[:, None], sets.antennas)
+        if self.cones is not None:
+            own = self.cones.coordinates(covariances.groups[-1])
+            power[self.n_antennas :] = own - self.cones.values(self.sensed(covariances))
         return power
+
+    def sensed(self, covariances: Blocks) -> ComplexArray:
+        """(A, d, d) sums of all blocks sensed on each sheet."""
+        sets = self.field.node_sets
+        size = sets.antennas.shape[1]
+        total = np.zeros((len(sets.of_sheet), size, size), dtype=complex)
+        for group, matrices in zip(self.groups, covariances.groups, strict=True):
+            if group.senses:
+                total += matrices.sum(axis=1)
+        for matrices in covariances.shared:
+            total += matrices[sets.of_sheet]
+        return total
 
     def forms(self, covariances: Blocks) -> RealArray:
         """Values a_i(R) of the leaf constraints (L, s)."""
@@ -480,10 +553,17 @@ class SaddleProblem:
         return values
 
     def lift(self, curvature: ComplexArray, prices: Prices) -> Blocks:
-        """Q_j - diag(w p)_j + sum_i lambda_i A_ij on every block, from Q on the sheets (A, rho, rho)."""
+        """-S, that is Q_j - diag(w p)_j + sum_i lambda_i A_ij on every block, from Q on the sheets (A, rho, rho).
+
+        Cones add sum_i z_i c_i to the blocks on the sheets, and leave -sum_i z_i C_i on their own.
+        """
         sets = self.field.node_sets
         power = prices.power[sets.antennas]
         sheets = self._on_blocks(sets.every_sheet, self.spread(curvature), power[sets.of_sheet])
+        pulled = None
+        if self.cones is not None:
+            pulled = self.cones.lift(prices.power[self.n_antennas :])
+            sheets = sheets + pulled
         groups = []
         for group in self.groups:
             shape = (group.n_rows, group.n_members, group.size, group.size)
@@ -493,11 +573,15 @@ class SaddleProblem:
             if group.forms is not None:
                 group.forms.add_lifted(matrices, prices.leaf)
             groups.append(hermitian(matrices))
+        if self.cones is not None:
+            groups[-1] = -self.cones.matrices(prices.power[self.n_antennas :])
         lifted = []
         for shared in self.shared:
             first = sets.edges[:-1]
             total, price = sets.total(curvature), sets.counts[:, None] * power
             matrices = self._on_blocks(first, total, price) + shared.lift(prices.leaf, sets)
+            if pulled is not None:
+                matrices += sets.total(pulled)
             lifted.append(hermitian(matrices))
         return Blocks(tuple(groups), tuple(lifted))
 
@@ -505,16 +589,17 @@ class SaddleProblem:
         """basis Q basis^H - diag(p) on the blocks of some sheets, (a, d, d), from (a, rho, rho) and (a, d)."""
         field = self.field
         if field.compiled:
-            return kernels.sensed(field.flat_basis, sheets, curvature, power)
+            compiled: ComplexArray = kernels.sensed(field.flat_basis, sheets, curvature, power)
+            return compiled
         basis = field.basis[sheets, 0]
-        matrices = basis @ curvature @ adjoint(basis)
+        matrices: ComplexArray = basis @ curvature @ adjoint(basis)
         diagonal = np.arange(matrices.shape[-1])
         matrices[:, diagonal, diagonal] -= power
         return matrices
 
     def curvature(self, weights: RealArray) -> Blocks:
         """Q_j(Y) on every block."""
-        prices = Prices(weights, np.zeros(self.n_antennas), np.zeros_like(self.thresholds))
+        prices = Prices(weights, np.zeros(len(self.limits)), np.zeros_like(self.thresholds))
         return self.lift(self.field.curvature(self.field.combine(weights)), prices)
 
     def slacks(self, prices: Prices) -> Blocks:

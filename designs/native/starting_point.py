@@ -35,15 +35,25 @@ def _starting_factors(problem: SaddleProblem) -> Blocks:
         sinr = float(np.max(np.abs(shared.weights), initial=0.0))
         radar = min(1 / (n_members + 1), STARTING_INTERFERENCE / sinr) if sinr > 0 else 1 / (n_members + 1)
     groups = []
-    for group in problem.groups:
+    for group in problem.groups if problem.cones is None else problem.groups[:-1]:
         portion = (
             (1 - radar) / group.n_members if group.senses and group.n_members else 1 / max(1, problem.n_inequalities)
         )
         shape = (group.n_rows, group.n_members, group.size, group.size)
         level = np.sqrt(portion * share[sets.of_sheet])[:, None, None, None]
         groups.append(np.broadcast_to(level * np.eye(group.size, dtype=complex), shape))
+    if problem.cones is not None:
+        groups.append(_cone_factors(problem, share[sets.of_sheet]))
     shared_factors = [_multiples_of_identity(np.sqrt(radar * share), group.size) for group in problem.shared]
     return Blocks(tuple(groups), tuple(shared_factors))
+
+
+def _cone_factors(problem: SaddleProblem, power: RealArray) -> ComplexArray:
+    """Factors of the cones' blocks c_0 I when multiples of the identity of the given power (A,) are sent."""
+    assert problem.cones is not None
+    seen = power[:, None] * np.sum(np.abs(problem.cones.vectors) ** 2, axis=1)
+    heights = problem.cones.flat[::3] @ seen.ravel()
+    return _multiples_of_identity(np.sqrt(heights), 2)[:, None]
 
 
 def _multiples_of_identity(levels: RealArray, size: int) -> ComplexArray:
@@ -63,22 +73,27 @@ def starting_point(problem: SaddleProblem) -> Iterate:
     primal = _starting_factors(problem)
     covariances = primal.squares()
     _, weights = objective(problem, problem.fisher(covariances))
-    power_slack = problem.power_limit - problem.power(covariances)
+    power_slack = problem.power_limit - problem.power(covariances)[: problem.n_antennas]
 
-    zero = Prices(weights, np.zeros(problem.n_antennas), np.zeros_like(problem.thresholds))
+    zero = Prices(weights, np.zeros(len(problem.limits)), np.zeros_like(problem.thresholds))
     price = -2 * _smallest_eigenvalue(problem.slacks(zero))
     achieved = problem.forms(covariances)[:, :n_in]
     thresholds = problem.thresholds[:, :n_in]
     leaf_slack = np.maximum(achieved - thresholds, 0.1 * (thresholds + np.abs(achieved)))
     leaf = np.zeros_like(problem.thresholds)
     leaf[:, :n_in] = 0.1 * price / leaf_slack
-    prices = Prices(weights, np.full(problem.n_antennas, price), leaf)
+    antennas = np.arange(len(problem.limits)) < problem.n_antennas
+    power = np.where(antennas, price, 0.0)
+    if problem.cones is not None:
+        heights = covariances.groups[-1][:, 0, 0, 0].real
+        power[problem.n_antennas :: 3] = 0.1 * price / heights
+    prices = Prices(weights, power, leaf)
     if problem.split is not None:
         missing = missing_in_leaves(problem, problem.slacks(prices)).max()
         leaf = leaf + (2 * missing + 0.1 * price) * problem.interior
         prices = Prices(weights, prices.power, leaf)
     lift = max(0.0, -_smallest_eigenvalue(problem.slacks(prices))) + 0.1 * price
-    prices = Prices(weights, prices.power + lift, leaf)
+    prices = Prices(weights, prices.power + lift * antennas, leaf)
     return Iterate(primal, problem.slacks(prices).map(_cholesky), prices, power_slack, leaf_slack)
 
 
