@@ -2,10 +2,11 @@
 
 Run as ``python benchmarks/hermes.py --hermes-python PATH``, PATH being the interpreter of an environment that has
 hermespy; nothing else needs it. The work: 3 SNRs x 1,000 OFDM frames of 64 subcarriers and 16 symbols, QPSK over AWGN
-in the time domain, hard decisions, bit errors of every frame counted. The sides take turns, each in a fresh process
-that runs three campaigns: one frame a point to compile, load and warm up, one frame a point, and all frames. "start-up"
-is what the process spends beside them, imports included; "one frame" a campaign of nothing but its overhead, workers
-included; "frames alone" the rate with that overhead taken off.
+in the time domain, hard decisions, bit errors of every frame counted. The sides take turns, each campaign in a fresh
+process (an earlier campaign's actors would compete with a later one's), first of one frame a point, then of all frames.
+"start-up" is what the process spends beside the campaign, imports included; "one frame" a campaign of nothing but its
+overhead, workers and compiled code included; "frames alone" the rate with that overhead taken off. A process that has
+not ended at the time limit is ended and counted.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ os.environ.update(RAY_worker_niceness="0")  # Ray's workers would give way to ev
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from statistics import NormalDist, median
 from time import perf_counter
@@ -66,34 +69,46 @@ class Frame:
 
 def ours(settings):
     """This runner's side, in the same form as ``hermes_side.py``."""
-    seconds = []
     with tempfile.TemporaryDirectory() as folder:
-        for i, frames in enumerate((1, 1, settings["frames"])):
-            path = Path(folder) / f"{i}.sqlite"
-            begin = perf_counter()
-            run_campaign(Frame(), path, seed=settings["seed"], trials=frames, workers=settings["workers"])
-            seconds.append(perf_counter() - begin)
+        path = Path(folder) / "run.sqlite"
+        begin = perf_counter()
+        run_campaign(Frame(), path, seed=settings["seed"], trials=settings["frames"], workers=settings["workers"])
+        seconds = perf_counter() - begin
         with RunReader(path) as reader:
             digest = reader.digest()
         ber = [means["bit_errors"].mean / means["bits"].mean for _, means in show(path)]
-    return {"seconds": seconds, "ber": ber, "digest": digest}
+    versions = {name: version(name) for name in ("disac", "numpy")}
+    return {"seconds": seconds, "ber": ber, "digest": digest, "versions": versions}
 
 
-def measure(command, settings):
-    """Run one side in a fresh process."""
+def measure(command, settings, limit_s):
+    """What one campaign in a fresh process found, None if it did not end in time."""
     begin = perf_counter()
-    done = subprocess.run([*command, json.dumps(settings)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {**found, "start_s": perf_counter() - begin - sum(found["seconds"])}
+    with subprocess.Popen(
+        [*command, json.dumps(settings)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, errors = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate()
+            return None
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{errors}")
+    found = json.loads(out.splitlines()[-1])
+    return {**found, "start_s": perf_counter() - begin - found["seconds"]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hermes-python", metavar="PATH", help="interpreter of an environment with hermespy")
     parser.add_argument("--frames", type=int, default=1000, help="frames per SNR")
-    parser.add_argument("--rounds", type=int, default=3, help="fresh processes per side and number of workers")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each side and number of workers")
+    parser.add_argument("--limit", type=float, default=240, help="seconds that a process may take")
     parser.add_argument("--side", metavar="JSON", help="run this runner's side alone")
     options = parser.parse_args()
     if options.side:
@@ -102,51 +117,56 @@ def main():
     sides = {"disac": [sys.executable, __file__, "--side"]}
     if options.hermes_python:
         sides["HermesPy"] = [options.hermes_python, str(Path(__file__).with_name("hermes_side.py"))]
-    settings = {"seed": 1, "frames": options.frames, "subcarriers": SUBCARRIERS, "symbols": SYMBOLS, "snr_db": SNR_DB}
+    settings = {"seed": 1, "subcarriers": SUBCARRIERS, "symbols": SYMBOLS, "snr_db": SNR_DB}
     runs = {(side, workers): [] for workers in (1, 2) for side in sides}
     for _ in range(options.rounds):
         for side, workers in runs:
-            runs[side, workers].append(measure(sides[side], {**settings, "workers": workers}))
-            print(f"{side}, {workers}: {runs[side, workers][-1]['seconds']} s", file=sys.stderr, flush=True)
-    report(runs, options.frames)
+            pair = [
+                measure(sides[side], {**settings, "workers": workers, "frames": frames}, options.limit)
+                for frames in (1, options.frames)
+            ]
+            runs[side, workers].append(pair)
+            print(side, workers, [run and round(run["seconds"], 2) for run in pair], file=sys.stderr, flush=True)
+    report(runs, options.frames, options.limit)
 
 
-def report(runs, frames):
+def report(runs, frames, limit_s):
     """Print medians, ratios, equality of reruns and the error rates against theory."""
     total = frames * len(SNR_DB)
-    rates = {}
-    print("medians              start-up s   warm-up s   one frame s   all frames s    frames/s   frames/s alone")
-    for (side, workers), samples in runs.items():
-        warm, one, whole = (median(run["seconds"][i] for run in samples) for i in range(3))
+    rates, ended = {}, {}
+    print("medians              start-up s   one frame s   all frames s    frames/s   frames/s alone   did not end")
+    for (side, workers), pairs in runs.items():
+        ones, alls = ([run for run in column if run is not None] for column in zip(*pairs, strict=True))
+        ended[side, workers] = alls
+        if not (ones and alls):
+            print(f"{side:9s}{workers} worker(s): none ended in {limit_s:g} s")
+            continue
+        one, whole = (median(run["seconds"] for run in column) for column in (ones, alls))
         rates[side, workers] = total / whole, total / max(whole - one, 1e-9)
         print(
-            f"{side:9s}{workers} worker{'s' if workers > 1 else ' '} {median(run['start_s'] for run in samples):12.2f} "
-            f"{warm:11.2f} {one:13.2f} {whole:14.2f} {total / whole:11.0f} {rates[side, workers][1]:16.0f}"
+            f"{side:9s}{workers} worker{'s' if workers > 1 else ' '} {median(run['start_s'] for run in alls):12.2f} "
+            f"{one:13.2f} {whole:14.2f} {total / whole:11.0f} {rates[side, workers][1]:16.0f} "
+            f"{2 * len(pairs) - len(ones) - len(alls):9d} of {2 * len(pairs)}"
         )
     for workers in (1, 2):
-        if ("HermesPy", workers) in rates:
+        if {("disac", workers), ("HermesPy", workers)} <= rates.keys():
             whole, alone = (a / b for a, b in zip(rates["disac", workers], rates["HermesPy", workers], strict=True))
             print(f"ratio with {workers}: whole campaign {whole:.1f}, frames alone {alone:.1f}")
+    bits = 2 * SUBCARRIERS * SYMBOLS * frames
     for side in dict.fromkeys(side for side, _ in runs):
         for name, samples in (
-            ("1 worker, reruns", runs[side, 1]),
-            ("2 workers, reruns", runs[side, 2]),
-            ("1 and 2 workers", runs[side, 1][:1] + runs[side, 2][:1]),
+            ("1 worker, reruns", ended[side, 1]),
+            ("2 workers, reruns", ended[side, 2]),
+            ("1 and 2 workers", ended[side, 1][:1] + ended[side, 2][:1]),
         ):
             distinct = len({repr((run["ber"], run.get("digest"))) for run in samples})
             print(f"{side}, same seed, {name}: {distinct} distinct results in {len(samples)}")
-        versions = runs[side, 1][0].get("versions")
-        if versions:
-            print(", ".join(f"{name} {text}" for name, text in versions.items()))
-    bits = 2 * SUBCARRIERS * SYMBOLS * frames
-    for i, snr_db in enumerate(SNR_DB):
-        theory = NormalDist().cdf(-(10 ** (snr_db / 20)))
-        error = (theory * (1 - theory) / bits) ** 0.5
-        found = ", ".join(
-            f"{side} {runs[side, 1][0]['ber'][i]:.6f} ({(runs[side, 1][0]['ber'][i] - theory) / error:+.1f} sigma)"
-            for side in dict.fromkeys(side for side, _ in runs)
-        )
-        print(f"BER at {snr_db:g} dB: theory {theory:.6f}, {found}")
+        for run in (ended[side, 1] + ended[side, 2])[:1]:
+            print(", ".join(f"{name} {text}" for name, text in run["versions"].items()))
+            for snr_db, ber in zip(SNR_DB, run["ber"], strict=True):
+                theory = NormalDist().cdf(-(10 ** (snr_db / 20)))
+                sigma = (ber - theory) / (theory * (1 - theory) / bits) ** 0.5
+                print(f"{side}, BER at {snr_db:g} dB: {ber:.6f}, theory {theory:.6f} ({sigma:+.1f} sigma)")
 
 
 if __name__ == "__main__":

@@ -27,11 +27,11 @@ from hermespy.simulation import Simulation
 from hermespy.simulation.modem import ESN0
 
 
-def campaign(settings: dict, frames: int) -> tuple[float, list[float]]:
+def campaign(settings: dict) -> tuple[float, list[float]]:
     """Seconds, and the bit error rate at every SNR."""
     begin = perf_counter()
     simulation = Simulation(
-        num_samples=frames,
+        num_samples=settings["frames"],
         seed=settings["seed"],
         num_actors=settings["workers"],
         console_mode=ConsoleMode.SILENT,
@@ -62,7 +62,6 @@ def campaign(settings: dict, frames: int) -> tuple[float, list[float]]:
 
 
 if __name__ == "__main__":
-    wanted = json.loads(sys.argv[1])
-    runs = [campaign(wanted, frames) for frames in (1, 1, wanted["frames"])]
-    found = {"seconds": [seconds for seconds, _ in runs], "ber": runs[-1][1]}
-    print(json.dumps({**found, "versions": {name: version(name) for name in ("hermespy", "ray", "numpy")}}))
+    seconds, ber = campaign(json.loads(sys.argv[1]))
+    versions = {name: version(name) for name in ("hermespy", "ray", "numpy")}
+    print(json.dumps({"seconds": seconds, "ber": ber, "versions": versions}))
