@@ -36,7 +36,7 @@ MODES: dict[str, tuple[int, int]] = {
 
 
 class NoEstimate(RuntimeError):
-    """No candidate position has a finite likelihood, for example because nothing was transmitted."""
+    """Nothing tells positions apart: nothing was transmitted, nothing received, or no likelihood is finite."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Localizer:
         Raises
         ------
         ValueError : shapes that disagree with each other or with the scenario, values that are not finite.
-        NoEstimate : no candidate has a finite likelihood.
+        NoEstimate : X or Y is zero, or no candidate has a finite likelihood.
         """
         return self.from_statistics(sufficient_statistics(X, Y))
 
@@ -143,11 +143,13 @@ class Localizer:
 
         Raises
         ------
-        NoEstimate : no candidate has a finite likelihood.
+        NoEstimate : X or Y is zero, or no candidate has a finite likelihood.
         """
         trial = self.trial(statistics)
         if len(trial.signal.active) == 0:
             raise NoEstimate("X = 0: no node transmits, so nothing tells where the targets are")
+        if not (trial.signal.cross_r.any() or trial.signal.cross_i.any()):
+            raise NoEstimate("Y: holds no echo of X, so every position explains it equally well")
         fit = trial.maximize(self._n_targets)
         if fit is None:
             raise NoEstimate("no candidate position has a finite likelihood")
@@ -159,6 +161,13 @@ class Localizer:
         labels = tuple(range(len(positions)))
         targets = Targets(labels, positions, *self._links(labels, positions))
         return self.trial(statistics).condition(targets).value
+
+    def surface(self, statistics: Statistics) -> NDArray[np.float32]:
+        """Criterion of one target at every point of :attr:`grid` (G,), in single precision and a unit of its own.
+
+        Points too near to a node for a direction hold -inf.
+        """
+        return self.trial(statistics).surface()
 
     def trial(self, statistics: Statistics) -> Trial:
         """The likelihood of one trial, to be maximized.
@@ -232,6 +241,6 @@ def localize(
     Raises
     ------
     ValueError : unknown mode or wrong shapes.
-    NoEstimate : no candidate has a finite likelihood.
+    NoEstimate : X or Y is zero, or no candidate has a finite likelihood.
     """
     return Localizer(scenario, mode, search)(X, Y)

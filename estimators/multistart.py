@@ -260,12 +260,20 @@ class Trial:
         Targets closer than a main lobe can be caught together in a wrong local maximum, out of which no single one of
         them leads. What they leave unexplained then looks like a further target. If nothing does, no target belongs
         elsewhere either: moving one of them to q explains no more than keeping it and adding another at q.
+
+        Where a genie knows something of each target, one is added a second time, and its first place is dropped.
         """
         n_links = len(self._scene.nodes) * len(self.signal.active)
         noise_gain = (n_links + 6 * np.sqrt(n_links) + 20) * self.noise_variance(fit)
-        starts = self._candidates(self.condition(fit.targets), 4, max(noise_gain, 1e-9 * self.signal.energy), 0.0)
-        larger = [more for start in starts if (more := self.climb(fit.targets + start, EXPLORE)) is not None]
-        fewer = [more.targets.without(k) for more in larger for k in range(len(fit.targets.labels))]
+        least = max(noise_gain, 1e-9 * self.signal.energy)
+        starts = self._candidates(self.condition(fit.targets), 4, least, 0.0, again=True)
+        larger = [more.targets for start in starts if (more := self.climb(fit.targets + start, EXPLORE)) is not None]
+        fewer = [
+            more.without(k)
+            for more in larger
+            for k in range(len(fit.targets.labels))
+            if len(self._tables) == 1 or more.labels[k] == more.labels[-1]
+        ]
         return [new for start in fewer if (new := self.climb(start, EXPLORE)) is not None]
 
     def _best(self, fits: list[Fit]) -> list[Fit]:
@@ -276,7 +284,9 @@ class Trial:
                 kept.append(fit)
         return kept[:BEAM]
 
-    def _candidates(self, given: Conditioned, count: int, least: float, share: float = HALF) -> list[Targets]:
+    def _candidates(
+        self, given: Conditioned, count: int, least: float, share: float = HALF, *, again: bool = False
+    ) -> list[Targets]:
         """The best grid points for one more target beside those found, best first.
 
         Parameters
@@ -284,26 +294,36 @@ class Trial:
         count : how many at most.
         least : smallest gain of the likelihood.
         share : smallest gain as a share of the highest one.
+        again : also those that a genie knows and that were found already.
         """
-        from disac.estimators.likelihood import evaluate_grid
-
         ranked: list[tuple[float, int, int]] = []
         if given.value == -np.inf:
             return []
-        gain = np.empty(len(self._grid.points), np.float32)
         for label, table in enumerate(self._tables):
-            if len(self._tables) > 1 and label in given.found.labels:
+            if len(self._tables) > 1 and label in given.found.labels and not again:
                 continue
-            evaluate_grid(
-                table.zr, table.zi, table.wr, table.wi, self.signal, given.residual[0], given.residual[1],
-                self._gram[0], self._gram[1], given.found.psi, given.inverse, given.beam[0], given.beam[1],
-                GRAM_FLOOR, gain,
-            )  # fmt: skip
-            gain[~self._usable] = -np.inf
+            gain = self._gain(table, given)
             ranked += [(float(gain[i]), label, i) for i in self._grid.peaks(gain, count)]
         ranked.sort(key=lambda item: -item[0])
         least = max(least / (self._scale**2 / self._unit), share * ranked[0][0] if ranked else 0.0)
         return [self._at_grid(label, index) for value, label, index in ranked[:count] if value >= least]
+
+    def surface(self) -> NDArray[np.float32]:
+        """Criterion (G,) of one target at the grid points, in units of its own; -inf where no candidate may be."""
+        return self._gain(self._tables[0], self.condition(Targets.none(len(self._scene.nodes))))
+
+    def _gain(self, table: Table, given: Conditioned) -> NDArray[np.float32]:
+        """Gain (G,) of one more target at every grid point."""
+        from disac.estimators.likelihood import evaluate_grid
+
+        gain = np.empty(len(self._grid.points), np.float32)
+        evaluate_grid(
+            table.zr, table.zi, table.wr, table.wi, self.signal, given.residual[0], given.residual[1],
+            self._gram[0], self._gram[1], given.found.psi, given.inverse, given.beam[0], given.beam[1],
+            GRAM_FLOOR, gain,
+        )  # fmt: skip
+        gain[~self._usable] = -np.inf
+        return gain
 
     def _at_grid(self, label: int, index: int) -> Targets:
         table = self._tables[label]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from disac.estimators import Localizer, sufficient_statistics
+from disac.estimators import Localizer, NoEstimate, localize, sufficient_statistics
 from disac.estimators.likelihood import evaluate_grid
 from disac.estimators.multistart import GRAM_FLOOR, Targets
 from disac.simulator import Scenario, synthesize
@@ -84,3 +84,57 @@ def test_the_estimate_is_no_worse_than_the_truth_at_low_snr():
         statistics = sufficient_statistics(X, synthesize(s, X, rng=rng))
         estimate = localizer.from_statistics(statistics)
         assert estimate.criterion > localizer.criterion(statistics, s.targets) * (1 - 1e-9)
+
+
+def test_without_an_echo_there_is_no_estimate():
+    s = scene(1.0)
+    X = one_beam(s, orthogonal=True)
+    with pytest.raises(NoEstimate, match="no echo of X"):
+        localize(s, X, np.zeros((s.n_nodes, s.n_rx, s.n_subcarriers, s.n_symbols), complex))
+    other = np.zeros_like(X)
+    other[0] = X[0]
+    received = np.zeros((s.n_nodes, s.n_rx, s.n_subcarriers, s.n_symbols), complex)
+    received[:, :, 1::2] = 1.0
+    other[:, :, 1::2] = 0.0
+    with pytest.raises(NoEstimate, match="no echo of X"):
+        localize(s, other, received)
+
+
+def genie_statistics(s, seed):
+    rng = np.random.default_rng(seed)
+    X = np.exp(0.5j * np.pi * rng.integers(0, 4, (s.n_nodes, s.n_tx, s.n_subcarriers, s.n_symbols))) / 8
+    X *= (np.arange(s.n_nodes)[:, None] == s.subcarrier_node)[:, None, :, None]
+    return sufficient_statistics(X, synthesize(s, X, rng=rng))
+
+
+def test_a_genie_repairs_targets_caught_in_a_wrong_maximum():
+    """From two wrong places to at least what the truth explains; each target keeps what the genie knows of it."""
+    s = two_targets()
+    localizer = Localizer(s, "tof-genie")
+    statistics = genie_statistics(s, 0)
+    trial = localizer.trial(statistics)
+    wrong = np.array([[-10.0, 20.0], [12.0, 30.0]])
+    best = trial.climb(Targets((0, 1), wrong, *localizer._links((0, 1), wrong)), 1e-2)
+    truth = localizer.criterion(statistics, s.targets)
+    assert best.value < 0.9 * truth
+    for _ in range(3):
+        best = max([best, *trial._repair(best)], key=lambda fit: fit.value)
+        assert sorted(best.targets.labels) == [0, 1]
+    assert best.value >= truth
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("mode", ["tof-genie", "aoa-genie"])
+def test_a_genie_explains_at_least_what_the_truth_does(mode, seed):
+    s = two_targets()
+    localizer = Localizer(s, mode)
+    statistics = genie_statistics(s, seed)
+    estimate = localizer.from_statistics(statistics)
+    assert estimate.criterion >= localizer.criterion(statistics, s.targets)
+    assert np.hypot(*(estimate.positions - s.targets).T).max() < 1.0
+
+
+def two_targets():
+    rng = np.random.default_rng(7)
+    amplitudes = (rng.standard_normal((2, 2, 2)) + 1j * rng.standard_normal((2, 2, 2))) / np.sqrt(2)
+    return scene(1e-3).replace(targets=[[3.0, 4.0], [-6.0, 12.0]], amplitudes=amplitudes, n_subcarriers=16)
