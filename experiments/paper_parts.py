@@ -78,6 +78,9 @@ _PARTS: dict[str, str] = {
     "verdict": "disac.experiments.paper_verdict:PART",
     "estimators": "disac.experiments.paper_estimators:PART",
     "channels": "disac.experiments.paper_channels:PART",
+    "sidelobes": "disac.experiments.paper_sidelobes:PART",
+    "threshold": "disac.experiments.paper_threshold:PART",
+    "weak-target": "disac.experiments.paper_weak_target:PART",
 }
 """Names of the parts in the order of the docs, and where each is found: ``module:attribute``."""
 

@@ -28,6 +28,9 @@ Row = dict[str, Any]
 WITHOUT_THRESHOLD = ("uniform", "comm-only", "sensing-only")
 """Baselines whose signals do not depend on Gamma_c: one point each, without ``sinr_db``."""
 
+DIRECT = "p1-direct"
+"""P.1 by direct extraction: its precoders without the slow local search, with nearly the same RCRB."""
+
 REFERENCE = "p3"
 """The design that the paper expects to have the lowest sidelobes; the others are compared with it draw by draw."""
 
@@ -42,7 +45,7 @@ class SidelobeSweep:
     Attributes
     ----------
     scenario : what the draws have in common; amplitudes and channels are drawn from its models, or from the paper's.
-    designs : names known to :func:`disac.designs.design`.
+    designs : names known to :func:`disac.designs.design`, or :data:`DIRECT`.
     sinr_db : thresholds Gamma_c [dB].
     n_symbols : numbers of OFDM symbols T for which each draw's symbols are drawn and profiled too.
     order : QAM order of those symbols.
@@ -60,8 +63,8 @@ class SidelobeSweep:
         from disac.designs import design_names
 
         for name in self.designs:
-            if name not in design_names():
-                raise ValueError(f"designs = {name!r}: must be one of {', '.join(design_names())}")
+            if name not in (*design_names(), DIRECT):
+                raise ValueError(f"designs = {name!r}: must be one of {', '.join((*design_names(), DIRECT))}")
         if any(t < 1 for t in self.n_symbols):
             raise ValueError(f"n_symbols = {self.n_symbols}: must be at least 1")
 
@@ -107,14 +110,14 @@ class SidelobeSweep:
         return [self._record(context, key) for key in keys]
 
     def _record(self, point: Point, key: TrialKey) -> Record:
-        from disac.designs import Infeasible, design
+        from disac.designs import Infeasible
         from disac.estimators.range_profile import expected_spectrum, realized_spectrum
 
         record: Record = {name: float("nan") for name in self.columns}
         scenario = redraw(self.scenario, key)
         threshold = float(point["sinr_db"]) if "sinr_db" in point else None
         try:
-            result = design(str(point["design"]), scenario, threshold)
+            result = designed(str(point["design"]), scenario, threshold)
         except Infeasible:
             return {**record, "feasible": False}
         record |= {"feasible": True, "rcrb_m": result.rcrb_m}
@@ -129,6 +132,26 @@ class SidelobeSweep:
                 levels = profile_levels(spectrum)
                 record |= {_column(stem, signal, node, target): value for stem, value in levels.items()}
         return record
+
+
+def designed(name: str, scenario: Scenario, sinr_db: float | None) -> DesignResult:
+    """What a design sends.
+
+    Raises
+    ------
+    Infeasible : the threshold is out of reach.
+    """
+    from disac.designs import DEFAULT_SOLVER, design
+    from disac.designs.convex import assemble, solve_certified
+    from disac.designs.joint_extraction import fitted
+    from disac.designs.relaxed import RelaxedProblem
+
+    if name != DIRECT:
+        return design(name, scenario, sinr_db)
+    problem = RelaxedProblem(scenario, "joint", sinr_db)
+    certified = solve_certified(name, problem, DEFAULT_SOLVER)
+    precoders = fitted(scenario, problem.sinr, certified.point)
+    return assemble(name, problem, DEFAULT_SOLVER, certified, *precoders)
 
 
 _QUANTITIES = (
@@ -227,9 +250,9 @@ def summarize_sidelobes(points: Sequence[PointDraws], signals: Sequence[str], le
 
     A draw counts once: ``pslr_db`` and ``islr_db`` are means over draws of the mean over its profiles, with Student
     intervals over draws (NaN for one draw); ``worst_pslr_db`` is the mean over draws of the highest profile,
-    ``pslr_loss_db`` what the design adds to equal energies on the same subcarriers, ``pslr_loss_over_p3_db`` by how much
-    that exceeds P.3's at the same threshold, paired by draw (a baseline without threshold is compared with P.3 at its
-    lowest one), and ``pslr_q10_db``, ``pslr_q90_db`` are quantiles over all profiles.
+    ``pslr_loss_db`` what the design adds to equal energies on the same subcarriers, ``pslr_loss_over_p3_db`` by how
+    much that exceeds P.3's at the same threshold, paired by draw (a baseline without threshold is compared with P.3 at
+    its lowest one), and ``pslr_q10_db``, ``pslr_q90_db`` are quantiles over all profiles.
     """
     every = [SidelobeDraws(point) for point in points]
     rows = []

@@ -16,7 +16,7 @@ from disac.experiments.sidelobe_sweep import equal_energies
 if TYPE_CHECKING:
     from disac.designs import DesignResult
     from disac.estimators.ambiguity import AmbiguitySurface
-    from disac.experiments.threshold_theory import IntervalErrors
+    from disac.experiments.threshold_sweep import ThresholdTheory
     from disac.simulator import Scenario
 
 FLOOR_DB = -60.0
@@ -120,48 +120,42 @@ def plot_ambiguity(scenario: Scenario, surface: AmbiguitySurface, stem: Path, *,
 
 
 def plot_threshold(
-    intervals: Mapping[str, IntervalErrors],
-    snr_db: ArrayLike,
-    stem: Path,
-    *,
-    tx_power: float,
-    barankin: Mapping[str, ArrayLike] | None = None,
-    simulated: Mapping[str, Sequence[tuple[float, float]]] | None = None,
+    rows: Sequence[Row], theory: Mapping[str, ThresholdTheory], stem: Path, *, relative_db: ArrayLike
 ) -> list[Path]:
-    """Root mean squared error against P_T / sigma_s^2: interval errors, CRB, Barankin-type bound and simulation.
+    """Position error against SNR, one panel per design: simulation, CRB, interval errors and Ziv-Zakai bound.
 
     Parameters
     ----------
-    intervals : predictions by label.
-    snr_db : (S,) abscissa [dB].
-    tx_power : P_T, which turns the abscissa into noise powers.
-    barankin : (S,) bounds [m^2] by label.
-    simulated : pairs (SNR [dB], RMSE [m]) by label.
+    rows : simulated points, see :func:`disac.experiments.threshold_sweep.threshold_rows`.
+    theory : predictions by design.
+    relative_db : SNRs of the curves relative to each design's predicted threshold [dB].
     """
-    from matplotlib.lines import Line2D
-
-    at = np.asarray(snr_db, dtype=float)
-    noise = tx_power / 10 ** (at / 10)
-    with figure() as fig:
-        ax = fig.add_subplot()
-        for index, (label, prediction) in enumerate(intervals.items()):
-            color = f"C{index % 7}"
-            ax.plot(at, np.sqrt(prediction.mse(noise)), "-", color=color, label=label)
-            ax.plot(at, np.sqrt(prediction.crb_per_noise * noise), ":", color=color)
-            if barankin and label in barankin:
-                ax.plot(at, np.sqrt(barankin[label]), "--", color=color)
-            if simulated and label in simulated:
-                ax.plot(*np.array(simulated[label]).T, ls="none", marker="o", mfc="white", color=color)
-        ax.set_yscale("log")
-        ax.set_xlabel(r"$P_T/\sigma_s^2$ [dB]")
-        ax.set_ylabel("position error [m]")
-        styles = [("-", "interval errors"), (":", "root CRB")]
-        styles += [("--", "Barankin-type bound")] if barankin else []
-        proxies = [Line2D([], [], color="k", ls=ls, label=label) for ls, label in styles]
-        if simulated:
-            proxies.append(Line2D([], [], color="k", ls="none", marker="o", mfc="white", label="simulated RMSE"))
-        handles = ax.get_legend_handles_labels()[0] if len(intervals) > 1 else []
-        ax.legend(handles=[*handles, *proxies], loc="best")
-        top = float(max(np.sqrt(p.span_m2) for p in intervals.values()))
-        ax.set_ylim(top=3 * top)
+    n_columns = min(2, len(theory))
+    n_rows = -(-len(theory) // n_columns)
+    with figure(figsize=(3.3 * n_columns, 2.6 * n_rows + 0.4)) as fig:
+        axes = fig.subplots(n_rows, n_columns, squeeze=False).ravel()
+        for ax in axes[len(theory) :]:
+            ax.set_axis_off()
+        for ax, (label, predicted) in zip(axes, theory.items(), strict=False):
+            at = predicted.threshold_db + np.asarray(relative_db, dtype=float)
+            curves = [predicted.row(float(snr)) for snr in at]
+            for column, style, name in (
+                ("mie_rmse_m", "-", "interval errors"),
+                ("rcrb_m", ":", "root CRB"),
+                ("zz_rmse_m", "--", "Ziv-Zakai, concentrated"),
+                ("zz_coupled_rmse_m", "-.", "Ziv-Zakai, coupled"),
+            ):
+                ax.plot(at, [row[column] for row in curves], style, label=name)
+            own = [row for row in rows if row["design"] == label]
+            snr, rmse, low, high = (
+                np.array([row[name] for row in own]) for name in ("snr_db", "rmse_m", "rmse_low_m", "rmse_high_m")
+            )
+            error = np.stack([rmse - low, high - rmse])
+            ax.errorbar(snr, rmse, yerr=error, ls="none", marker="o", ms=3, mfc="white", color="k", label="simulated")
+            ax.axvline(predicted.threshold_db, color="0.6", lw=0.8)
+            ax.set_yscale("log")
+            ax.set_title(label)
+            ax.set_xlabel(r"$P_T/\sigma_s^2$ [dB]")
+            ax.set_ylabel("position error [m]")
+        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return save(fig, stem)

@@ -31,6 +31,7 @@ ComplexArray = NDArray[np.complex128]
 
 _STEPS = np.arange(0.0, 14.0, 0.125)
 _CHUNK = 256
+_TRUTH_STEPS = 120
 _METRIC_STEP_M = 1e-2
 _DIFFERENCE_M = 1e-4
 
@@ -125,6 +126,18 @@ class IntervalErrors:
     n_subcarriers: int
     surface: AmbiguitySurface
 
+    def is_outlier(self, errors: RealArray) -> NDArray[np.bool_]:
+        """Whether estimates with errors (S, 2) [m] lie in another basin than the target's."""
+        surface = self.surface
+        x, y = (np.asarray(surface.main.position) + errors).T
+        column = np.clip(np.rint((x - surface.x[0]) / (surface.x[1] - surface.x[0])), 0, len(surface.x) - 1)
+        row = np.clip(np.rint((y - surface.y[0]) / (surface.y[1] - surface.y[0])), 0, len(surface.y) - 1)
+        summit = _summits(surface.level)
+        grid = np.stack(np.meshgrid(surface.x, surface.y), axis=-1).reshape(-1, 2)
+        home = summit[np.argmin(np.hypot(*(grid - np.asarray(surface.main.position)).T))]
+        outlier: NDArray[np.bool_] = summit[(row * len(surface.x) + column).astype(int)] != home
+        return outlier
+
     def pairwise_error(self, noise_sense: float) -> RealArray:
         """Probability (G,) that the criterion at a cell exceeds the one at the true position."""
         return quadratic_form_tail(*_forms(self.sines, self.energies * (self.n_subcarriers / noise_sense)))
@@ -135,13 +148,12 @@ class IntervalErrors:
         Poisson clumping: where the difference D of the criteria is positive with probability p and has the tail
         exp(-nu D), an excess is exponential with mean 1 / nu and covers the area 2 pi / (nu sqrt(det H)) on average, H
         the curvature of the criterion, so the density of maxima is p nu sqrt(det H) / (2 pi). Both nu, the saddle
-        point, and the energies in H belong to the data that make D = 0. The maximum at the truth exceeds the value at
-        the true position by an exponential variable of mean 1 in units of the noise (two real coordinates).
+        point, and the energies in H belong to the data that make D = 0. A direction that leaves the span takes its
+        energy along, but the one that takes its place brings the noise's: H counts energies above the noise. For a
+        chi-square field this is the mean curvature given its value (Adler and Taylor, 2007, ch. 15). The maximum at
+        the truth exceeds the value at the true position by an exponential variable of mean 1 in units of the noise
+        (two real coordinates).
         """
-        return self._clumps(noise_sense)[0]
-
-    def _clumps(self, noise_sense: float) -> tuple[RealArray, RealArray]:
-        """Expected numbers of false maxima (G,), and the rates nu (G,)."""
         energies = self.energies * (self.n_subcarriers / noise_sense)
         weights, parts = _forms(self.sines, energies)
         one = np.ones((len(weights), 1))
@@ -149,17 +161,20 @@ class IntervalErrors:
         st = self.sines * nu[:, None]
         cosines = 1 - self.sines**2
         energy = energies * cosines / (1 - st**2) ** 2 + (1 + self.sines * st) / (1 - st**2)
-        curvature = 2 * np.einsum("gi,gixy->gxy", energy, self.metrics)
-        root = np.sqrt(np.maximum(np.linalg.det(curvature), 0))
+        curvature = 2 * np.einsum("gi,gixy->gxy", energy - 1, self.metrics)
+        concave = np.trace(curvature, axis1=1, axis2=2) > 0
+        root = np.sqrt(np.where(concave, np.maximum(np.linalg.det(curvature), 0), 0))
         density: RealArray = p * nu * root / (2 * np.pi)
-        return density * self.cell_m2, nu
+        return density * self.cell_m2
 
     def outlier_probability(self, noise_sense: ArrayLike) -> RealArray:
         """Probability that a maximum outside the main lobe wins, at noise powers sigma_s^2 (...).
 
         The criterion R at the truth is common to all cells: a weak draw lets many maxima win together. Given R the
-        number in a cell is taken to be Poisson with a mean proportional to exp(-nu (1 - rho) R), rho the part of R
-        that the cell shares, so the probability is 1 - exp(-sum) averaged over the law of R, a noncentral chi-square.
+        number of false maxima is taken to be Poisson, its mean in a cell in proportion to the probability that the
+        cell's value exceeds R, so the probability is 1 - exp(-sum) averaged over the law of R, a noncentral chi-square.
+        Given R the energy at the truth is shared among the principal directions as it is on average; the cell then
+        holds sum_i |c_i z_i + s_i w_i|^2 with w_i the noise outside, whose first three moments a gamma law takes over.
         """
         return self._outliers(noise_sense)[0]
 
@@ -203,21 +218,34 @@ class IntervalErrors:
     def _outliers_at(self, noise_sense: float) -> tuple[float, float]:
         from scipy.stats import ncx2
 
-        counts, nu = self._clumps(noise_sense)
+        counts = self.false_maxima(noise_sense)
         energies = self.energies * (self.n_subcarriers / noise_sense)
         energy, size = float(energies[0].sum()), self.sines.shape[1]
-        rate = nu * np.sum(energies * self.sines**2, axis=1) / energy
         spread = np.sqrt(size + 2 * energy)
-        r = np.linspace(max(size + energy - 14 * spread, 1e-9), size + energy + 8 * spread, 400)
+        r = np.linspace(max(size + energy - 8 * spread, 1e-9), size + energy + 8 * spread, _TRUTH_STEPS)
         density = 2 * ncx2.pdf(2 * r, 2 * size, 2 * energy) * (r[1] - r[0])
-        log_mean = -size * np.log1p(rate) - energy * rate / (1 + rate)
-        log_counts = np.log(np.maximum(counts, 1e-300)) - log_mean
-        given = np.exp(np.minimum(log_counts - np.multiply.outer(r, rate), 50.0))
+        shape = self._exceedance(energies, r)
+        mean = density @ shape
+        given = shape * np.divide(counts, mean, out=np.zeros_like(counts), where=mean > 0)
         expected = given.sum(axis=1)
         wins = density * -np.expm1(-expected)
         probability = float(wins.sum())
         far = float(np.sum(wins * (given @ self.squared_errors) / np.maximum(expected, 1e-300)))
         return min(probability, 1.0), far / max(probability, 1e-300)
+
+    def _exceedance(self, energies: RealArray, r: RealArray) -> RealArray:
+        """Probability (R, G) that the value of a cell exceeds the criterion r at the truth, given r (R,)."""
+        from scipy.special import gammaincc
+
+        share = (energies + 1) / np.sum(energies + 1, axis=1, keepdims=True)
+        s2 = self.sines**2
+        kept = (1 - s2) * share
+        mean = np.multiply.outer(r, kept.sum(axis=1)) + s2.sum(axis=1)
+        variance = np.multiply.outer(r, 2 * np.sum(s2 * kept, axis=1)) + np.sum(s2**2, axis=1)
+        third = np.multiply.outer(r, 6 * np.sum(s2**2 * kept, axis=1)) + 2 * np.sum(s2**3, axis=1)
+        size, scale = 4 * variance**3 / third**2, third / (2 * variance)
+        exceedance: RealArray = gammaincc(size, np.maximum((r[:, None] - mean) / scale + size, 0))
+        return exceedance
 
 
 def interval_errors(
@@ -247,7 +275,7 @@ def interval_errors(
     summit = _summits(surface.level)
     home = summit[np.argmin(np.hypot(*(positions - truth).T))]
     positions = positions[summit != home]
-    covariances, n_symbols = _covariances(s, signal)
+    covariances, n_symbols = signal_covariances(s, signal)
     bound = crb(s, covariances, mode, n_symbols)
     area = s.area
     own = bound[target, target] + bound[s.n_targets + target, s.n_targets + target]
@@ -268,9 +296,12 @@ def interval_errors(
 
 
 def principal_angles(
-    signatures: Signatures, positions: RealArray, target: int
+    signatures: Signatures, positions: RealArray, target: int, *, metrics: bool = True
 ) -> tuple[RealArray, RealArray, RealArray]:
-    """Sines (G, I), energies (G, I) and metrics (G, I, 2, 2) as in :class:`IntervalErrors`, the other targets held."""
+    """Sines (G, I), energies (G, I) and metrics (G, I, 2, 2) as in :class:`IntervalErrors`, the other targets held.
+
+    Without ``metrics`` their array is empty, (0,).
+    """
     s = signatures.scenario
     held = [k for k in range(s.n_targets) if k != target]
     labels = [target, *held]
@@ -289,7 +320,10 @@ def principal_angles(
     cosines = root.conj().swapaxes(-1, -2) @ signatures.between(at, truth, labels, labels) @ root_0
     left, c, right = np.linalg.svd(cosines)
     component = np.abs(np.einsum("gnab,gnb->gna", right, np.broadcast_to(mean, right.shape[:-1]))) ** 2
-    sines = np.sqrt(np.maximum(1 - np.minimum(c, 1) ** 2, 0))
+    sines = np.sqrt(np.maximum(1 - np.minimum(c, 1) ** 2, 0)).reshape(len(positions), -1)
+    energies = component.reshape(len(positions), -1)
+    if not metrics:
+        return sines, energies, np.empty(0)
     vectors = root @ left
 
     def lost_share(offset: tuple[float, float]) -> RealArray:
@@ -301,8 +335,7 @@ def principal_angles(
 
     gxx, gyy, both = lost_share((1, 0)), lost_share((0, 1)), lost_share((1, 1))
     gxy = (both - gxx - gyy) / 2
-    metrics = np.stack([gxx, gxy, gxy, gyy], axis=-1).reshape(*gxx.shape, 2, 2)
-    return sines.reshape(len(positions), -1), component.reshape(len(positions), -1), metrics
+    return sines, energies, np.stack([gxx, gxy, gxy, gyy], axis=-1).reshape(*gxx.shape, 2, 2)
 
 
 def _forms(sines: RealArray, energies: RealArray) -> tuple[RealArray, RealArray]:
@@ -368,7 +401,7 @@ def barankin_bound(
         products[:, j] = np.einsum("gna,gnab,nb->g", amplitudes.conj(), gram, amplitudes[j]).real
     exponent = products - products[:, :1] - products[:1] + products[0, 0]
     slopes = _mean_slopes(signatures, order, points, amplitudes)
-    covariances, n_symbols = _covariances(s, signal)
+    covariances, n_symbols = signal_covariances(s, signal)
     information = fisher_information(s, covariances, mode, n_symbols) * s.noise_sense_per_subcarrier
     bounds = []
     for noise in np.atleast_1d(np.asarray(noise_sense, dtype=float)).ravel():
@@ -438,7 +471,7 @@ def _mean_slopes(signatures: Signatures, order: list[int], points: RealArray, am
     return slopes
 
 
-def _covariances(scenario: Scenario, signal: NDArray[np.complexfloating]) -> tuple[ComplexArray, int]:
+def signal_covariances(scenario: Scenario, signal: NDArray[np.complexfloating]) -> tuple[ComplexArray, int]:
     """Covariances and number of symbols of a signal given either way."""
     array: ComplexArray = np.asarray(signal, dtype=np.complex128)
     if array.ndim == 3:

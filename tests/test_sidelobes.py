@@ -12,7 +12,9 @@ from disac.experiments import sidelobes
 from disac.experiments.keys import TrialKey
 from disac.experiments.paper_summary import PointDraws
 from disac.experiments.sidelobe_sweep import SidelobeSweep, draw_symbols, redraw, summarize_sidelobes, summary_lines
+from disac.experiments.threshold_sweep import ThresholdTheory
 from disac.experiments.threshold_theory import interval_errors
+from disac.experiments.ziv_zakai import ziv_zakai
 from disac.simulator import Scenario
 
 
@@ -152,17 +154,16 @@ def test_pictures_are_written(scene, tmp_path):
         ["expected"],
     )
     surface = ambiguity_surface(scene, result.covariances, step_m=4.0)
-    prediction = interval_errors(scene, result.covariances, step_m=4.0)
-    snr_db = np.array([-10.0, 0.0])
+    small = scene.replace(n_subcarriers=4, channels=scene.channel_model)
+    signal = design("uniform", small, None).covariances
+    predicted = ThresholdTheory(interval_errors(small, signal, step_m=8.0), ziv_zakai(small, signal, step_m=12.0), 1.0)
+    rows = [{"design": "uniform", "snr_db": -20.0, "rmse_m": 2.0, "rmse_low_m": 1.0, "rmse_high_m": 3.0}]
     paths = [
         *sidelobes.plot_range_profiles([result], tmp_path / "profiles"),
         *sidelobes.plot_sidelobe_ratios(summary, tmp_path / "ratios"),
         *sidelobes.plot_ambiguity(scene, surface, tmp_path / "ambiguity"),
-        *sidelobes.plot_threshold(
-            {"uniform": prediction}, snr_db, tmp_path / "threshold", tx_power=scene.tx_power,
-            barankin={"uniform": np.ones(2)}, simulated={"uniform": [(0.0, 1.0)]},
-        ),
-    ]  # fmt: skip
+        *sidelobes.plot_threshold(rows, {"uniform": predicted}, tmp_path / "threshold", relative_db=[-5.0, 5.0]),
+    ]
     assert len(paths) == 12
     assert all(path.stat().st_size > 1000 for path in paths)
 
