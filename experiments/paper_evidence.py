@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.paper_job import DESIGNS_STORE, stored_points
+from disac.experiments.paper_job import stored_points
 from disac.experiments.paper_parts import Verdict
 from disac.experiments.paper_summary import PointDraws, common_trials
-from disac.experiments.paper_sweeps import sweep
+from disac.experiments.paper_sweeps import sweep, sweep_names
 
 RealArray = NDArray[np.float64]
 
@@ -141,11 +141,12 @@ Evidence = dict[str, FigureDraws]
 
 
 def load_evidence(folder: Path) -> Evidence:
-    """The figures that a folder of ``disac reproduce`` holds."""
+    """The finished figures that a folder of ``disac reproduce`` holds."""
     evidence: Evidence = {}
-    for store in sorted(folder.glob(f"*/{DESIGNS_STORE}")):
-        points, edges = stored_points(store.parent, sweep(store.parent.name))
-        evidence[store.parent.name] = FigureDraws(store.parent.name, tuple(points), tuple(edges))
+    for name in sweep_names():
+        if (folder / name / "summary.csv").is_file():
+            points, edges = stored_points(folder / name, sweep(name))
+            evidence[name] = FigureDraws(name, tuple(points), tuple(edges))
     return evidence
 
 

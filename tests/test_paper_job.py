@@ -84,6 +84,12 @@ def test_going_on_changes_nothing_and_more_draws_leave_no_stale_points(finished,
     assert len(draws.trials) == 3
 
 
+def test_an_unfinished_figure_is_no_evidence(finished, small_sweeps, tmp_path):
+    shutil.copytree(finished / "fig5", tmp_path / "fig5")
+    (tmp_path / "fig5" / "summary.csv").unlink()
+    assert load_evidence(tmp_path) == {}
+
+
 def test_a_folder_of_other_settings_is_refused(finished, small_sweeps):
     with pytest.raises(ValueError, match="another folder"):
         run_figure("fig5", finished / "fig5", FigureSettings(seed=2, quick=True))
