@@ -75,10 +75,39 @@ class FeasiblePoint:
 
 
 def inverse_columns(fisher: RealArray, n_positions: int) -> RealArray:
-    """F^-1 E, the position columns of the inverse of a badly scaled positive definite matrix, (P, 2K)."""
-    scale = 1 / np.sqrt(np.diag(fisher))
-    columns = np.linalg.solve(fisher * scale[:, None] * scale, np.diag(scale)[:, :n_positions])
-    return scale[:, None] * columns
+    """F^-1 E, the position columns of the inverse of a badly scaled positive semidefinite matrix, (P, 2K).
+
+    Where F is singular, tr(E^T F^-1 E) = max_Y 2 tr(E^T Y) - tr(Y^T F Y) is finite exactly when E = F Y has a solution,
+    and every solution gives the same value. A parameter without information (F_pp = 0, so all of its row is 0) has no
+    part in it: its row of Y is 0. Other dependent directions are left to the pseudo-inverse of the scaled matrix, and
+    positions must not be among them.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError : no Y solves E = F Y to rounding; names a coordinate that is not determined.
+    """
+    diagonal = np.diag(fisher)
+    informative = diagonal > 0
+    columns = np.zeros((len(fisher), n_positions))
+    undetermined = ~informative[:n_positions]
+    scale = 1 / np.sqrt(diagonal[informative])
+    scaled = fisher[np.ix_(informative, informative)] * scale[:, None] * scale
+    selection = np.eye(len(fisher))[informative, :n_positions] * scale[:, None]
+    try:
+        np.linalg.cholesky(scaled)
+        columns[informative] = scale[:, None] * np.linalg.solve(scaled, selection)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(scaled)
+        seen = values > len(values) * _EPSILON * values[-1]
+        lost = np.zeros(len(fisher))
+        lost[informative] = np.linalg.norm(vectors[:, ~seen], axis=1)
+        undetermined |= lost[:n_positions] > np.sqrt(_EPSILON)
+        kept = vectors[:, seen]
+        columns[informative] = scale[:, None] * (kept / values[seen]) @ (kept.T @ selection)
+    if undetermined.any():
+        coordinate, target = divmod(int(np.argmax(undetermined)), n_positions // 2)
+        raise np.linalg.LinAlgError(f"the information does not determine {'xy'[coordinate]} of target {target}")
+    return columns
 
 
 def averaged_over_node(problem: RelaxedProblem, matrices: ComplexArray) -> ComplexArray:

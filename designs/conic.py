@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.certificate import inverse_columns
 from disac.designs.fisher import FisherOperator
 from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
 from disac.designs.sidelobes import SidelobeLimits
@@ -233,9 +234,13 @@ def _congruence(damping: ComplexArray) -> csr_array:
 class _FisherMaps:
     """Information gathered by each receive node as a linear map of the blocks it depends on.
 
-    Attributes ---------- shape : indices of the S geometry parameters: positions and, in the nuisance modes, the
-    nuisance parameters. amplitudes : (N, 2NK) indices of the amplitudes of each receive node. maps : (N, rows,
-    coordinates) lower triangle of each node's information on its own S + 2NK parameters, geometry first.
+    Attributes
+    ----------
+    shape : indices of the S geometry parameters: positions and, in the nuisance modes, nuisance parameters that move
+        the mean at all.
+    amplitudes : (N, 2NK) indices of the amplitudes of each receive node.
+    maps : (N, rows, coordinates) lower triangle of each node's information on its own S + 2NK parameters, geometry
+        first.
     uniform : (P, P) F at R = I for every served block.
     """
 
@@ -257,6 +262,7 @@ def _fisher_maps(problem: RelaxedProblem, layout: _Layout, operator: FisherOpera
     real = n_positions + np.arange(n_amplitudes).reshape(s.n_nodes, -1)
     amplitudes = np.concatenate([real, real + n_amplitudes], axis=1)
     derivatives = operator.derivatives()
+    shape = shape[np.any(derivatives[shape] != 0, axis=(1, 2, 3, 4))]
     rows, columns = np.tril_indices(len(shape) + amplitudes.shape[1])
     maps = np.zeros((s.n_nodes, len(rows), layout.n_total))
     result = _FisherMaps(shape, amplitudes, maps, np.zeros((operator.n_parameters, operator.n_parameters)))
@@ -287,11 +293,11 @@ class _Information:
         self.fisher = _fisher_maps(problem, layout, FisherOperator(s, problem.mode))
         unit_power = s.tx_power / s.n_subcarriers
         uniform = self.fisher.uniform * unit_power
-        self.scale = 1 / np.sqrt(np.diag(uniform))
+        diagonal = np.diag(uniform)
+        self.scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
         self.n_positions, self.n_shape = 2 * s.n_targets, len(self.fisher.shape)
-        correlations = np.linalg.inv(uniform * self.scale[:, None] * self.scale[None, :])
         positions = self.scale[: self.n_positions]
-        self.root_crb = positions * np.sqrt(np.diag(correlations)[: self.n_positions])
+        self.root_crb = np.sqrt(np.diag(inverse_columns(uniform, self.n_positions)))
         self.objective_scale = float(np.sum(self.root_crb**2))
 
         shape_rows, shape_columns = np.tril_indices(self.n_shape)
