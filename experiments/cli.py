@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import disac
-from disac.experiments import cli_design, cli_paper, cli_report, cli_runs, cli_sidelobes
+from disac.experiments import cli_design, cli_paper, cli_pareto, cli_report, cli_runs, cli_sidelobes
 from disac.experiments.cli_runs import told_errors
 from disac.experiments.cli_scenario import assignment, say, say_warnings, scenario_of, threshold_given
 
@@ -406,7 +406,7 @@ def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], 
 
 for command in (cli_design.design, cli_report.report, cli_paper.reproduce, *cli_runs.COMMANDS):
     cli.add_command(command)
-for command in (*cli_paper.COMMANDS, *cli_sidelobes.COMMANDS):
+for command in (*cli_paper.COMMANDS, *cli_sidelobes.COMMANDS, *cli_pareto.COMMANDS):
     run.add_command(command)
 
 
