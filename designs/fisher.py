@@ -28,6 +28,8 @@ ComplexArray = NDArray[np.complex128]
 MODES = ("hybrid", "tof", "tof-genie", "aoa", "aoa-genie", "tof-nuisance", "aoa-nuisance")
 """What the position is inferred from (see :class:`FisherOperator`)."""
 
+_CHUNK = 64
+"""Subcarriers whose derivatives are formed at a time, so that nothing beside the result is large."""
 _KINDS = 4
 _AMPLITUDE, _ARRIVAL, _DEPARTURE, _DELAY = range(_KINDS)
 
@@ -204,10 +206,13 @@ class FisherOperator:
         stacked = np.concatenate([self._receive, self._receive_slope], axis=1).swapaxes(1, 2)
         triangular: ComplexArray = np.linalg.qr(stacked).R
         receive = triangular.reshape(n, -1, 2, k).transpose(0, 3, 1, 2)
-        n_geometry = self._atom_slopes.shape[-1]
-        dense = self._dense(receive)
-        positions = 2 * k
-        geometry = np.concatenate([dense[:positions], dense[len(dense) - (n_geometry - positions) :]])
+        geometry = np.zeros(
+            (self._atom_slopes.shape[-1], n, s.n_subcarriers, receive.shape[2], n * s.n_tx), dtype=complex
+        )
+        for start in range(0, s.n_subcarriers, _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            for node in range(n):
+                geometry[:, node, rows] = self._combined(receive[node], node, self._slopes[node], rows)
         transmit = self._path_delays()[..., None] * self._transmit.reshape(n, k, 2, s.n_tx)[None, :, :, 0, None, :]
         return DerivativeFactors(geometry, np.ascontiguousarray(receive[..., 0]), transmit, self.scale)
 
@@ -219,26 +224,40 @@ class FisherOperator:
     def _dense(self, receive: ComplexArray) -> ComplexArray:
         """Dense derivatives from receive vectors (N, K, r, 2): the vectors and their slopes."""
         s = self.scenario
-        n, k, m_t = s.n_nodes, s.n_targets, s.n_tx
         columns, coefficients = self._parameter_columns()
-        coefficients = coefficients.reshape(n, _KINDS, n, k, -1)
+        shape = (self.n_parameters, s.n_nodes, s.n_subcarriers, receive.shape[2], self.dimension)
+        result = np.zeros(shape, dtype=complex)
+        for node in range(s.n_nodes):
+            result[columns[node], node] = self._combined(receive[node], node, coefficients[node], slice(None))
+        return result
+
+    def _combined(
+        self, receive: ComplexArray, node: int, coefficients: ComplexArray, subcarriers: slice
+    ) -> ComplexArray:
+        """Combinations of the atoms of one receive node on some subcarriers, (C, l, r, D).
+
+        Parameters
+        ----------
+        receive : (K, r, 2) receive vectors of the node, and their slopes.
+        coefficients : (4NK, C) of the atoms in each combination.
+        """
+        s = self.scenario
+        n, k, m_t = s.n_nodes, s.n_targets, s.n_tx
+        own = coefficients.reshape(_KINDS, n, k, -1)
         transmit = self._transmit.reshape(n, k, 2, m_t)
-        paths = self._path_delays()
-        result = np.zeros((self.n_parameters, n, s.n_subcarriers, receive.shape[2], n, m_t), dtype=complex)
-        omega = 2 * np.pi * subcarrier_frequencies(s.n_subcarriers, s.bandwidth_hz)
+        paths = (self._delays[node] * self._delays)[..., subcarriers]
+        omega = 2 * np.pi * subcarrier_frequencies(s.n_subcarriers, s.bandwidth_hz)[subcarriers]
+        result = np.zeros((own.shape[-1], paths.shape[-1], receive.shape[1], n, m_t), dtype=complex)
         for kind in range(_KINDS):
-            paths_of_kind = paths * omega if kind == _DELAY else paths
-            matrices = np.einsum(
-                "nmkp,nkr,nmkl,mki->pnlrmi",
-                coefficients[:, kind],
+            result += np.einsum(
+                "mkp,kr,mkl,mki->plrmi",
+                own[kind],
                 receive[..., int(kind == _ARRIVAL)],
-                paths_of_kind,
+                paths * omega if kind == _DELAY else paths,
                 transmit[:, :, int(kind == _DEPARTURE)],
                 optimize=True,
             )
-            for node in range(n):
-                result[columns[node], node] += matrices[:, node]
-        return result.reshape(*result.shape[:4], n * m_t)
+        return result.reshape(*result.shape[:3], n * m_t)
 
     def _prepare_transmit(self, geometry: NodeToPoint) -> None:
         """Transmit vectors (N, 2K, M_t) in (target, vector or slope) order, one-way delay vectors (N, K, L), and the
