@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 @click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
 @click.option("--sinr-db", type=float, help="SINR threshold Gamma_c [dB]; default: the preset's.")
+@click.option("--sidelobe-db", type=float, help="P.4: highest range sidelobe of any link [dB]; default: equal power's.")
+@click.option("--mainlobe", type=float, help="P.4: where sidelobes begin, in first minima of equal power; default: 1.")
 @click.option("--solver", help="native, clarabel, scs or mosek; default: the project's choice.")
 @click.option("--netcdf", is_flag=True, help="Save the precoders as NetCDF too (needs the extra disac[io]).")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder; default: runs/design-DATE.")
@@ -29,11 +31,13 @@ def design(
     file: Path | None,
     settings: tuple[str, ...],
     sinr_db: float | None,
+    sidelobe_db: float | None,
+    mainlobe: float | None,
     solver: str | None,
     netcdf: bool,
     out: Path | None,
 ) -> None:
-    """Solve design NAME (p1, p1-noncoherent, p2, p3, p3-true or a baseline; default p2) for one scenario.
+    """Solve design NAME (p1, p1-noncoherent, p2, p3, p3-true, p4, p4-p2, p4-p3 or a baseline; default p2).
 
     \b
     disac design p1 --preset fig7 --sinr-db 20
@@ -49,7 +53,8 @@ def design(
     say_warnings(scenario)
     with fresh_folder("design", out) as folder:
         with told_errors():
-            result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER)
+            limits = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
+            result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER, **limits)
         for line in summary_lines(result):
             click.echo(line)
         scenario.to_toml(folder / "scenario.toml")
@@ -79,6 +84,8 @@ def summary_lines(result: DesignResult) -> list[str]:
         f"  time                    {result.solve_seconds:.3f} s, {result.iterations} iterations, "
         f"and {result.compile_seconds:.3f} s to build",
     ]
+    if c.sidelobes is not None:
+        lines.append(f"  highest sidelobe        {c.pslr_db:.4f} dB over all links, outside the main lobe")
     sinr_db = 10 * np.log10(np.maximum(c.sinr, 1e-30))
     lines += [
         f"  SINR of user {u}          {values.min():.3f} to {values.max():.3f} dB over subcarriers"

@@ -378,3 +378,18 @@ def test_two_tones_have_no_sidelobe_ratio_and_no_warning():
         assert np.isfinite(row["pslr_db"]) == defined
         if defined:
             assert row["pslr_db"] == pytest.approx(columns["expected: pslr_db n0 k0"].mean())
+
+
+def test_the_command_line_designs_and_refuses(tmp_path):
+    from click.testing import CliRunner
+
+    from disac.experiments.cli import cli
+
+    small_scene = ["--preset", "fig7", "--set", "n_tx=2", "--set", "n_rx=2", "--sinr-db", "5"]
+    run = ["design", "p4-p2", *small_scene, "--out", str(tmp_path / "d"), "--sidelobe-db"]
+    good = CliRunner().invoke(cli, [*run, "-9"])
+    assert good.exit_code == 0, good.output
+    assert "highest sidelobe        -9.0000 dB" in good.output
+    bad = CliRunner().invoke(cli, ["design", "p4-p2", *small_scene, "--sidelobe-db", "-40"])
+    assert bad.exit_code != 0
+    assert "the lowest feasible level is -16.9" in bad.output
