@@ -81,6 +81,7 @@ _PARTS: dict[str, str] = {
     "sidelobes": "disac.experiments.paper_sidelobes:PART",
     "threshold": "disac.experiments.paper_threshold:PART",
     "weak-target": "disac.experiments.paper_weak_target:PART",
+    "pareto": "disac.experiments.paper_pareto:PART",
 }
 """Names of the parts in the order of the docs, and where each is found: ``module:attribute``."""
 

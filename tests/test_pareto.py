@@ -128,3 +128,24 @@ def test_the_command_resumes_to_the_same_table(tmp_path):
     again = CliRunner().invoke(cli, [*options, "--resume", str(tmp_path / "run")])
     assert again.exit_code == 0, again.output
     assert (tmp_path / "run" / "summary.csv").read_text() == table
+
+
+def test_the_finding_follows_the_intervals(tmp_path):
+    from disac.experiments.paper_pareto import judge
+    from disac.experiments.summary import write_csv
+
+    many = [1.0, 1.1, 0.9, 1.0, 1.05, 0.95]
+    equal = PointDraws(
+        {"design": "uniform"}, {**made_up("uniform", None, [3 * x for x in many], [10] * 6, (True,) * 6).columns}
+    )
+    for detected, verdict in (([10, 9, 10, 10, 9, 10], "confirmed"), ([1, 0, 1, 0, 1, 0], "undecided")):
+        points = [
+            equal,
+            made_up("p2", None, many, [0, 1, 0, 0, 1, 0], (True,) * 6),
+            made_up("p4-p2", -13.0, [1.3 * x for x in many], detected, (True,) * 6),
+        ]
+        write_csv(summarize_pareto(points), tmp_path / "summary.csv")
+        (finding,) = judge(tmp_path)
+        assert finding.verdict == verdict
+        assert "p4-p2 at -13 dB: RCRB 1.300" in finding.effect
+    assert judge(tmp_path / "nowhere") == []
