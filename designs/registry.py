@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
+from numbers import Real
 from typing import TypeAlias
 
 from disac.designs.result import DesignResult
@@ -89,8 +90,9 @@ def design(
         raise ValueError(f"design = {name!r}: must be one of {', '.join(design_names())}")
     if solver not in SOLVERS:
         raise ValueError(f"solver = {solver!r}: must be one of {', '.join(SOLVERS)}")
-    if sinr_db is not None and not -300 <= sinr_db <= 300:
-        raise ValueError(f"sinr_db = {sinr_db}: must be a finite number within [-300, 300] dB")
+    is_number = isinstance(sinr_db, Real) and not isinstance(sinr_db, bool)
+    if sinr_db is not None and not (is_number and -300 <= sinr_db <= 300):
+        raise ValueError(f"sinr_db = {sinr_db!r}: must be a finite number within [-300, 300] dB")
     if name not in _registered:
         importlib.import_module(f"disac.designs.{_BUILT_IN[name]}")
     function = _registered[name]

@@ -44,10 +44,17 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
             except (ValueError, TypeError):
                 kind = "a whole number" if self.kind is int else "a number"
                 self.fail(f"{part!r} is not {kind} or a range start:stop:step", param, ctx)
+        if (twice := _twice(numbers)) is not None:
+            self.fail(f"{twice:g} is given twice", param, ctx)
         for number in numbers:
             if not self.minimum <= number <= self.maximum:
                 self.fail(f"{number} is out of range: must be in [{self.minimum:g}, {self.maximum:g}]", param, ctx)
         return tuple(numbers)
+
+
+def _twice(values: Sequence[Any]) -> Any:
+    """The first value that stands there again, None without one."""
+    return next((value for i, value in enumerate(values) if value in values[:i]), None)
 
 
 def _inclusive_range(start: float, stop: float, step: float = 1) -> list[float]:
@@ -86,6 +93,8 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         for name in names:
             if name not in self.known:
                 self.fail(f"{name!r} is not one of {', '.join(self.known)}", param, ctx)
+        if (twice := _twice(names)) is not None:
+            self.fail(f"{twice} is given twice", param, ctx)
         return names
 
 
@@ -241,6 +250,8 @@ def run_link(
         raise click.UsageError(
             f"--trial-timeout needs local worker processes: it does not go with --executor {executor}"
         )
+    if scheduler is not None and executor != "dask":
+        raise click.UsageError("--scheduler is the address of a Dask scheduler: it needs --executor dask")
     if resumed is not None:
         refuse_other_options("resumed", "workers", "executor", "scheduler", "shard", "trial_timeout")
         with told_errors():
@@ -253,6 +264,9 @@ def run_link(
             raise click.UsageError("--precoders sends what the file holds: --sinr-db would change nothing")
         if precoders is not None and (resolve or sweep):
             raise click.UsageError("--precoders sends what the file holds and goes with neither --resolve nor --sweep")
+        sent = [name.strip() for name in designs.split(",")]
+        if (twice := _twice(sent)) is not None:
+            raise click.UsageError(f"--design {designs}: {twice} is given twice")
         scenario, threshold = scenario_of(preset, file, settings)
         stopping = stopping_policy(trials or (20 if quick else 200), precision, bit_errors, seconds)
         if pilots and pilots < scenario.n_users:
@@ -265,7 +279,7 @@ def run_link(
                 else:
                     designed = design_cases(
                         _swept(scenario, sweep),
-                        designs=[name.strip() for name in designs.split(",")],
+                        designs=sent,
                         sinr_db=sinr_db or (threshold_given(threshold),),
                         n_symbols=symbols,
                         snr_db=snr_db,

@@ -48,6 +48,8 @@ def design(
     from disac.experiments.design_figures import plot_beampatterns, plot_subcarrier_power
     from disac.experiments.run_folder import fresh_folder
 
+    if sinr_db is not None and not -300 <= sinr_db <= 300:
+        raise click.UsageError(f"--sinr-db {sinr_db:g}: must be in [-300, 300]")
     scenario, threshold = scenario_of(preset, file, settings, sinr_db)
     threshold_given(threshold)
     say_warnings(scenario)

@@ -33,12 +33,13 @@ def store_of(run: Path) -> Path:
 @contextmanager
 def told_errors() -> Iterator[None]:
     """Turn what a user can mend into one line; anything else keeps its traceback."""
+    from disac.experiments.executors import WorkersUnavailable
     from disac.experiments.experiment import ExperimentError
     from disac.experiments.store import StoreError
 
     try:
         yield
-    except (StoreError, ExperimentError, ValueError, OSError) as error:
+    except (StoreError, WorkersUnavailable, ExperimentError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -159,7 +160,7 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
 @click.command()
 @click.argument("run", type=RUN)
 @click.argument("point", type=click.IntRange(0))
-@click.argument("trial", type=click.IntRange(0))
+@click.argument("trial", type=click.IntRange(0, 2**32 - 1))
 def replay(run: Path, point: int, trial: int) -> None:
     """Run trial TRIAL of point number POINT again, alone, and compare it with the stored record bit for bit."""
     from disac.experiments.runs import replay as again

@@ -251,8 +251,9 @@ def open_executor(name: str, *, workers: int = 1, scheduler: str | None = None) 
                 yield client.get_executor()
     elif name == "mpi":
         try:
+            from mpi4py import MPI  # noqa: F401 (finds the MPI library or raises)
             from mpi4py.futures import MPIPoolExecutor
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:
             raise WorkersUnavailable(f"executor 'mpi' needs the extra disac[mpi] and an MPI library: {error}") from None
         with MPIPoolExecutor() as executor:
             yield executor

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from disac.experiments.experiment import Experiment, Record, rebuild
-from disac.experiments.keys import Point
+from disac.experiments.keys import MAX_TRIALS, Point
 from disac.experiments.runner import CampaignResult, Progress, Shard, run_campaign
 from disac.experiments.stopping import StopReason, policy_from_dict
 from disac.experiments.store import PointStatus, RunReader, RunWriter, StoreError, differences, writer_of
@@ -168,8 +168,8 @@ def replay(experiment: Experiment | None, path: str | os.PathLike[str], point: i
     ------
     StoreError : the run has no such point.
     """
-    if trial < 0:
-        raise ValueError(f"trial is {trial}, must be at least 0")
+    if not 0 <= trial < MAX_TRIALS:
+        raise ValueError(f"trial is {trial}, must be in 0..2^32-1")
     known = experiment if experiment is not None else experiment_of(path)
     with RunReader(path) as reader, reader.snapshot():
         found = reader.find_point(point)

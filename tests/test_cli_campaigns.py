@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from disac.designs import design
 from disac.experiments.cli import cli
 from disac.experiments.experiment import ExperimentError
 from disac.experiments.link import LinkExperiment
 from disac.experiments.runs import experiment_of, replay
 from disac.experiments.store import RunReader
+from disac.simulator import Scenario
 
 SMALL = ("--preset", "fig4", "--set", "n_subcarriers=8", "--set", "n_symbols=2", "--set", "targets=[[0, 0]]")
 UNIFORM = ("run", "link", *SMALL, "--design", "uniform", "--sinr-db", "-30", "--snr-db", "20", "--trials", "4")
@@ -186,6 +188,43 @@ def test_a_trial_that_takes_too_long_is_a_failed_trial(tmp_path):
     result = _invoke(*UNIFORM, "--executor", "serial", "--trial-timeout", 1, "--out", tmp_path / "serial")
     assert result.exit_code == 2
     assert "does not go with --executor serial" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--snr-db", "10,20,10"], "10 is given twice"),
+        (["--snr-db", "0:20:10,20"], "20 is given twice"),
+        (["--mode", "hybrid,hybrid"], "hybrid is given twice"),
+        (["--design", "p2, p2"], "p2 is given twice"),
+        (["--scheduler", "tcp://10.0.0.1:8786"], "needs --executor dask"),
+    ],
+)
+def test_what_would_be_ignored_or_done_twice_is_refused(args, message, tmp_path):
+    result = _invoke("run", "link", *args, "--out", tmp_path / "none")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "none").exists()
+
+
+def test_numbers_out_of_range_are_told(finished, tmp_path):
+    result = _invoke("replay", finished, 0, 2**32)
+    assert "is not in the range 0<=x<=4294967295" in result.output
+    with pytest.raises(ValueError, match=r"trial is 4294967296, must be in 0\.\.2\^32-1"):
+        replay(None, finished / "run.sqlite", 0, 2**32)
+    result = _invoke("design", "p2", *SMALL, "--sinr-db", "nan")
+    assert "--sinr-db nan: must be in [-300, 300]" in result.output
+    for wrong in ("30", True, [30.0]):
+        with pytest.raises(ValueError, match="must be a finite number within"):
+            design("p2", Scenario.preset("fig4", n_subcarriers=8), wrong)
+
+
+def test_an_executor_that_cannot_be_had_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    result = _invoke(*UNIFORM, "--executor", "mpi", "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "needs the extra disac[mpi] and an MPI library" in " ".join(result.output.split())
+    assert isinstance(result.exception, SystemExit)
 
 
 def test_a_reader_that_goes_away_does_not_end_the_run(finished, tmp_path):
