@@ -23,7 +23,7 @@ from disac.experiments.keys import Purpose, TrialKey, point_key
 from disac.experiments.runner import run_campaign
 from disac.experiments.store import RunReader
 
-ROUNDS = 3
+ROUNDS = 5
 TRIALS = 600
 
 
@@ -126,12 +126,18 @@ def main():
                     rate = campaign_rate(folder / f"{workers}-{i}", workers)
                     rates[f"runner, {workers} worker{'s' if workers > 1 else ''}"].append(rate)
                 assert digest(folder / f"1-{i}") == digest(folder / f"2-{i}")
-        medians = {case: float(np.median(samples)) for case, samples in rates.items()}
-        for case, rate in medians.items():
-            print(f"{case}: {rate:.1f} trials/s")
-        ratio = medians["runner, 2 workers"] / medians["runner, 1 worker"]
-        ceiling = medians["plain, 2 processes"] / medians["plain, 1 process"]
-        print(f"two workers against one: {ratio:.2f}; ceiling of this machine now: {ceiling:.2f}; records equal")
+        for case, samples in rates.items():
+            print(
+                f"{case}: {np.median(samples):.1f} trials/s (median of {', '.join(f'{rate:.0f}' for rate in samples)})"
+            )
+        plain, runner = (
+            np.array(rates[f"{kind}, 2 {plural}"]) / np.array(rates[f"{kind}, 1 {single}"])
+            for kind, single, plural in (("plain", "process", "processes"), ("runner", "worker", "workers"))
+        )
+        for name, ratios in (("plain processes", plain), ("runner", runner)):
+            listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+            print(f"two against one, {name}: median {np.median(ratios):.2f} of {listed}")
+        print("records of one and two workers: equal in every round")
 
 
 if __name__ == "__main__":
