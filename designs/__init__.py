@@ -24,6 +24,7 @@ from disac.designs.result import (
     SidelobeProof,
     SidelobesInfeasible,
 )
+from disac.designs.sweep import design_sweep
 
 __all__ = [
     "DEFAULT_SOLVER",
@@ -49,6 +50,7 @@ __all__ = [
     "crb_over_phases",
     "design",
     "design_names",
+    "design_sweep",
     "fisher_information",
     "load_precoders",
     "register_design",

@@ -28,6 +28,7 @@ from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
 from disac.designs.result import GAP_LIMIT, DesignResult, Infeasible
 from disac.designs.sidelobe_feasibility import strictly_inside
 from disac.designs.sidelobes import SidelobeLimits
+from disac.designs.sweep import keep_solution, last_solution, prepared_once
 
 ComplexArray = NDArray[np.complex128]
 
@@ -63,7 +64,9 @@ def solve_relaxed(problem: RelaxedProblem, solver: str) -> RelaxedSolution:
     if solver == "native":
         from disac.designs.native import solve
 
-        return solve(problem)
+        solution = solve(problem, warm_start=last_solution(problem))
+        keep_solution(problem, solution)
+        return solution
     from disac.designs.conic import solve_with_cvxpy
 
     return solve_with_cvxpy(problem, solver)
@@ -105,7 +108,9 @@ def _without_sidelobe_limits(name: str, problem: RelaxedProblem) -> FeasiblePoin
 
 def certify(problem: RelaxedProblem, solution: RelaxedSolution, interior: FeasiblePoint) -> CertifiedSolution:
     """Feasible point and verified bound from a solver's answer."""
-    operator = FisherOperator(problem.scenario, problem.mode)
+    operator = prepared_once(
+        problem.scenario, ("fisher", problem.mode), lambda: FisherOperator(problem.scenario, problem.mode)
+    )
     point = feasible_point(problem, solution, interior)
     fisher = operator.apply(objective_covariances(problem, point.covariances))
     weights = inverse_columns(fisher, 2 * problem.scenario.n_targets)

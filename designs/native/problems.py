@@ -22,6 +22,7 @@ from disac.designs.native.saddle import (
     Split,
 )
 from disac.designs.relaxed import RelaxedProblem
+from disac.designs.sweep import prepared_once
 from disac.simulator import Scenario
 from disac.simulator.steering import delay_vector, steering_derivative, steering_vector
 
@@ -161,7 +162,9 @@ def build(relaxed: RelaxedProblem) -> BuiltProblem:
     s = relaxed.scenario
     joint = relaxed.signal == "joint"
     covariance = s.tx_power / s.n_subcarriers
-    field, subcarrier, parameters = _sensing_field(relaxed, joint, covariance)
+    field, subcarrier, parameters = prepared_once(
+        s, ("field", relaxed.signal, relaxed.mode), lambda: _sensing_field(relaxed, joint, covariance)
+    )
     positions = np.arange(2 * s.n_targets)
     objective = float(np.max(parameters[positions]) ** 2)
     selection = np.zeros((field.n_parameters, len(positions)))
