@@ -6,6 +6,7 @@ Heavy libraries are imported inside the commands, so that help appears at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,6 +246,7 @@ def run_link(
         summarize_job,
     )
     from disac.experiments.run_folder import fresh_folder, rerun_line, usable_cores, write_provenance
+    from disac.experiments.store import StoreError
 
     if trial_timeout is not None and executor not in (None, "pool"):
         raise click.UsageError(
@@ -315,7 +317,8 @@ def run_link(
                 rerun_line=rerun_line(folder),
             )
     except KeyboardInterrupt:
-        _print_rows(summarize_job(job, folder, seed=seed), job.fields, folder, seed)
+        with suppress(StoreError):  # before the first commit there may be no table yet
+            _print_rows(summarize_job(job, folder, seed=seed), job.fields, folder, seed)
         say(f"interrupted; nothing is lost, go on with: disac run link --resume {folder}")
         raise SystemExit(130) from None
     _print_rows(rows, job.fields, folder, seed)

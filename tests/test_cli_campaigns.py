@@ -227,6 +227,19 @@ def test_an_executor_that_cannot_be_had_is_one_line(tmp_path, monkeypatch):
     assert isinstance(result.exception, SystemExit)
 
 
+def test_ctrl_c_before_anything_is_stored_leaves_a_run_that_goes_on(finished, tmp_path, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("disac.experiments.runner.run_campaign", interrupted)
+        result = _invoke(*UNIFORM, "--pilots", 4, "--workers", 1, "--out", tmp_path / "run")
+    assert result.exit_code == 130, result.output
+    assert "go on with: disac run link --resume" in result.output
+    assert _invoke("run", "link", "--resume", tmp_path / "run", "--workers", 1).exit_code == 0
+    assert _digest(tmp_path / "run") == _digest(finished)
+
+
 def test_a_reader_that_goes_away_does_not_end_the_run(finished, tmp_path):
     command = [
         sys.executable,
