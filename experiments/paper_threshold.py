@@ -33,7 +33,7 @@ OFFSETS_DB = (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5)
 TRIALS, QUICK_TRIALS = 600, 200
 WITHIN_DB = 1.0
 """The threshold counts as predicted where the simulated one lies this near."""
-CURVE_DB = np.arange(-24.0, 12.5, 1.0)
+CURVE_DB = (-18.0, -13.0, -9.0, -6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 4.0, 8.0)
 
 
 def compute(folder: Path, effort: Effort) -> list[Row]:

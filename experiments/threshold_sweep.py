@@ -128,10 +128,11 @@ class ThresholdTheory:
     def row(self, snr_db: float) -> Row:
         """Predictions at one SNR."""
         noise = self.noise(snr_db)
+        outliers, far = self.intervals.outliers(noise)
         return {
             "rcrb_m": float(np.sqrt(self.intervals.crb_per_noise * noise)),
-            "mie_rmse_m": float(np.sqrt(self.intervals.mse(noise))),
-            "mie_outliers": float(self.intervals.outlier_probability(noise)),
+            "mie_rmse_m": float(np.sqrt(self.intervals.mse_given(noise, outliers, far))),
+            "mie_outliers": float(outliers),
             "zz_rmse_m": float(np.sqrt(self.bound.mse(noise))),
             "zz_coupled_rmse_m": float(np.sqrt(self.bound.mse(noise, "coupled"))),
         }

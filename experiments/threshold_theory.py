@@ -176,13 +176,17 @@ class IntervalErrors:
         Given R the energy at the truth is shared among the principal directions as it is on average; the cell then
         holds sum_i |c_i z_i + s_i w_i|^2 with w_i the noise outside, whose first three moments a gamma law takes over.
         """
-        return self._outliers(noise_sense)[0]
+        return self.outliers(noise_sense)[0]
 
     def mse(self, noise_sense: ArrayLike) -> RealArray:
         """Predicted mean squared position error [m^2] at noise powers sigma_s^2 (...)."""
+        outlier, far = self.outliers(noise_sense)
+        return self.mse_given(noise_sense, outlier, far)
+
+    def mse_given(self, noise_sense: ArrayLike, outlier: ArrayLike, far: ArrayLike) -> RealArray:
+        """Mean squared position error [m^2] of the bound's errors and of outliers, as :meth:`outliers` gives them."""
         local = np.minimum(self.crb_per_noise * np.asarray(noise_sense, dtype=float), self.span_m2)
-        outlier, far = self._outliers(noise_sense)
-        total: RealArray = (1 - outlier) * local + outlier * far
+        total: RealArray = (1 - np.asarray(outlier)) * local + np.asarray(outlier) * np.asarray(far)
         return total
 
     def threshold_noise(self, factor: float = 2.0) -> float:
@@ -209,8 +213,8 @@ class IntervalErrors:
                 return float(np.exp((low + high) / 2))
         raise ValueError(f"factor = {factor}: the predicted error never reaches this multiple of the bound")
 
-    def _outliers(self, noise_sense: ArrayLike) -> tuple[RealArray, RealArray]:
-        """Probability of an outlier and its mean squared error [m^2]."""
+    def outliers(self, noise_sense: ArrayLike) -> tuple[RealArray, RealArray]:
+        """Probability of an outlier, see :meth:`outlier_probability`, and its mean squared error [m^2]."""
         noise = np.asarray(noise_sense, dtype=float)
         pairs = np.array([self._outliers_at(float(v)) for v in noise.ravel()])
         return pairs[:, 0].reshape(noise.shape), pairs[:, 1].reshape(noise.shape)

@@ -52,8 +52,9 @@ class WeakTargetSweep:
     """Target 0 as it is, target 1 weaker by each of several levels, or absent.
 
     Two receivers are compared. *Joint*: maximum likelihood of both positions; it models the strong target's sidelobes.
-    *One look*: the criterion of one target on the grid; the highest peak is the strong target, the highest one further
-    than a main lobe away the weak one. A weak target counts as located within a main lobe of the truth.
+    *One look*: the criterion of one target on the grid, its highest peak and the highest one further than a main lobe
+    away. A weak target counts as located within a main lobe of the truth; a sidelobe of the strong one that lies there
+    counts as well, so trials without the weak target tell how many hits are false.
 
     Attributes
     ----------
@@ -72,7 +73,7 @@ class WeakTargetSweep:
         "strong_sq_error_m2": Column("m^2", "squared error of the strong target, joint", required=False),
         "weak_sq_error_m2": Column("m^2", "squared error of the weak target, joint", required=False),
         "located": Column("1", "weak target within a main lobe of the truth, joint", required=False),
-        "located_in_one_look": Column("1", "weak target within a main lobe of the truth, one look", required=False),
+        "located_in_one_look": Column("1", "one of two peaks within a main lobe of the weak target's place, one look"),
     }
 
     def __post_init__(self) -> None:
@@ -136,26 +137,26 @@ class WeakTargetTrial(EchoTrial):
         statistics = self.observe(key)
         one, two = (estimator.from_statistics(statistics) for estimator in (self.single, self.localizer))
         gain = (two.criterion - one.criterion) / self.scenario.noise_sense_per_subcarrier
+        peaks = two_peaks(self.single, self.single.surface(statistics), self.lobe_m)
+        near = bool(np.any(np.hypot(*(peaks - self.scenario.targets[1]).T) < self.lobe_m))
         if not self.present:
-            return {"gain": gain}
+            return {"gain": gain, "located_in_one_look": near}
         errors = np.sum(position_errors(two.positions, self.scenario.targets) ** 2, axis=1)
-        second = second_peak(self.single, self.single.surface(statistics), self.lobe_m)
-        distance = np.inf if second is None else float(np.hypot(*(second - self.scenario.targets[1])))
         return {
             "gain": gain,
             "strong_sq_error_m2": float(errors[0]),
             "weak_sq_error_m2": float(errors[1]),
             "located": bool(errors[1] < self.lobe_m**2),
-            "located_in_one_look": bool(distance < self.lobe_m),
+            "located_in_one_look": near,
         }
 
 
-def second_peak(localizer: Localizer, surface: NDArray[np.floating[Any]], apart_m: float) -> RealArray | None:
-    """Position (2,) of the highest grid peak more than ``apart_m`` from the highest one, if there is one."""
+def two_peaks(localizer: Localizer, surface: NDArray[np.floating[Any]], apart_m: float) -> RealArray:
+    """Positions (1 or 2, 2) of the highest grid peak and of the highest one more than ``apart_m`` from it."""
     points = localizer.grid.points
     peaks = localizer.grid.peaks(surface, len(points))
     far = [i for i in peaks if np.hypot(*(points[i] - points[peaks[0]])) > apart_m]
-    return np.array(points[far[0]]) if far else None
+    return np.array(points[[peaks[0], *far[:1]]])
 
 
 def weak_target_rows(
@@ -174,6 +175,9 @@ def weak_target_rows(
     limits = {
         str(point.fields["design"]): float(np.quantile(np.asarray(point.columns["gain"], float), 1 - FALSE_ALARM))
         for point in absent
+    }
+    false = {
+        str(point.fields["design"]): np.asarray(point.columns["located_in_one_look"], dtype=bool) for point in absent
     }
     rows = []
     for point in points:
@@ -201,6 +205,7 @@ def weak_target_rows(
             ("detected", seen & located),
             ("located", located),
             ("one_look", np.asarray(point.columns["located_in_one_look"], dtype=bool)),
+            ("one_look_false", false[label]),
         ):
             row |= _share(name, hits)
         rows.append(row)

@@ -116,10 +116,10 @@ def ziv_zakai(
     ----------
     signal : covariances (L, N M_t, N M_t), for ``scenario.n_symbols`` symbols, or symbols (N, M_t, L, T).
     mode : "hybrid", "tof-genie" or "aoa-genie".
-    step_m : grid step of the displacements, by default a third of the main lobe's width.
+    step_m : grid step of the displacements, by default two thirds of the main lobe's width.
     """
     s = scenario
-    step = 2 * default_step_m(s, mode) if step_m is None else step_m
+    step = 4 * default_step_m(s, mode) if step_m is None else step_m
     sides = s.area[:, 1] - s.area[:, 0]
     counts = np.maximum(np.ceil(sides / step), 2).astype(int)
     steps = sides / counts

@@ -15,7 +15,7 @@ from disac.experiments.paper_weak_target import judge, plot_weak_target
 from disac.experiments.weak_target import (
     WeakTargetCase,
     WeakTargetSweep,
-    second_peak,
+    two_peaks,
     weak_target_rows,
     weakened,
 )
@@ -65,19 +65,20 @@ def test_without_the_weak_target_the_gain_is_noise(sweep):
     absent = WeakTargetSweep(sweep.scenario, sweep.cases)
     (point,) = absent.points()
     records = absent.run(absent.prepare(point), [TrialKey(0, 1, t) for t in range(3)])
-    assert all(set(record) == {"gain"} and 0 < record["gain"] < 60 for record in records)
+    assert all(set(record) == {"gain", "located_in_one_look"} and 0 < record["gain"] < 60 for record in records)
 
 
-def test_second_peak_is_the_highest_apart_from_the_first(scene):
+def test_the_second_peak_is_the_highest_apart_from_the_first(scene):
     one = scene.replace(targets=scene.targets[:1], amplitudes=scene.amplitudes[:, :, :1])
     localizer = Localizer(one)
     surface = -np.ones(len(localizer.grid.points), np.float32)
     rows, columns = localizer.grid.shape
     for (row, column), value in {(2, 2): 9.0, (2, 4): 8.0, (rows - 3, columns - 3): 7.0}.items():
         surface[row * columns + column] = value
-    far = second_peak(localizer, surface, 3 * localizer.grid.step_m)
-    np.testing.assert_array_equal(far, localizer.grid.points[(rows - 3) * columns + columns - 3])
-    assert second_peak(localizer, surface, 1e6) is None
+    points = localizer.grid.points
+    expected = points[[2 * columns + 2, (rows - 3) * columns + columns - 3]]
+    np.testing.assert_array_equal(two_peaks(localizer, surface, 3 * localizer.grid.step_m), expected)
+    np.testing.assert_array_equal(two_peaks(localizer, surface, 1e6), expected[:1])
 
 
 def test_surface_is_the_exact_criterion(scene):
@@ -102,7 +103,7 @@ def made_up(fields, **columns):
 
 def test_detection_counts_trials_above_the_quantile_that_are_located():
     gains = np.arange(100.0)
-    absent = [made_up({"design": "p2"}, gain=gains)]
+    absent = [made_up({"design": "p2"}, gain=gains, located_in_one_look=[True] * 30 + [False] * 70)]
     point = made_up(
         {"design": "p2", "weaker_db": 10.0},
         gain=[200.0] * 10 + [0.0] * 10,
@@ -115,6 +116,7 @@ def test_detection_counts_trials_above_the_quantile_that_are_located():
     (row,) = weak_target_rows([point], absent, {("p2", 10.0): bound}, seed=1)
     assert row["detection_threshold"] == pytest.approx(np.quantile(gains, 0.95))
     assert (row["detected"], row["located"], row["one_look"]) == (0.25, 0.75, 0.2)
+    assert row["one_look_false"] == 0.3
     assert row["detected_low"] < 0.25 < row["detected_high"]
     assert (row["rcrb_m"], row["strong_rcrb_m"]) == (3.0, pytest.approx(np.sqrt(3.0)))
     assert row["rmse_low_m"] < row["rmse_m"] < row["rmse_high_m"]
