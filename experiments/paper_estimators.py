@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from disac.experiments.paper_summary import PointDraws, Row, read_draws
 from disac.experiments.paper_sweeps import sweep
 from disac.experiments.paper_verdict import ATTAINED_WITHIN, Scene, feasible_draws, gross_errors, within
 from disac.experiments.paper_waveform import Case, WaveformSweep
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
 
 RealArray = NDArray[np.float64]
 
@@ -48,7 +52,7 @@ class Scale:
     trials: int
 
 
-FULL = Scale((1e6, 10e6, 100e6), (30.0, 480.0), 4, 25)
+FULL = Scale((1e6, 10e6, 100e6), (30.0, 480.0), 4, 75)
 QUICK = Scale((10e6,), (480.0,), 2, 10)
 
 
@@ -186,6 +190,8 @@ def read(folder: Path) -> list[Localized]:
 
 def plot(rows: Sequence[Row], stem: Path) -> list[Path]:
     """RMSE of every estimator with its own bound against bandwidth, and the hybrid one against the area's side."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     from disac.experiments.paper_figures import MODE_LOOKS
 
     looks = dict(
@@ -216,10 +222,23 @@ def plot(rows: Sequence[Row], stem: Path) -> list[Path]:
         right.errorbar([row["area_side_m"] for row in own], ratio, yerr=ends, fmt="ko", mfc="white")
         right.axhline(1.0, color="k", lw=0.8)
         right.set_xscale("log")
+        _plain_ticks(left.xaxis, sorted({row["bandwidth_hz"] / 1e6 for row in rows}))
+        _plain_ticks(right.xaxis, [row["area_side_m"] for row in own])
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        left.yaxis.set_minor_formatter(NullFormatter())
         right.set_xlabel("side of the search area [m], B = 10 MHz")
         right.set_ylabel("hybrid ML: RMSE / realized RCRB")
         fig.legend(loc="outside upper center", ncols=3)
         return save(fig, stem)
+
+
+def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axis.set_ticks(values)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def judge(folder: Path) -> list[Finding]:

@@ -17,8 +17,8 @@ from disac.experiments.paper_verdict import LABELS, SENT, Scene
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SHIFT_DB = 0.35
-"""Distance of neighbouring markers at one threshold."""
+_SHIFT = 0.04
+"""Distance of neighbouring markers at one threshold, over the range of thresholds."""
 _HIGHEST = 3.0
 """RMSE over bound from which a marker would leave the panel."""
 
@@ -28,11 +28,13 @@ def plot_verdict(rows: Sequence[Row], scenes: Sequence[Scene], stem: Path) -> li
     with figure(figsize=(7.6, 2.6 * len(scenes) + 0.6)) as fig:
         panels = fig.subplots(len(scenes), 3, squeeze=False)
         for line, scene in zip(panels, scenes, strict=True):
+            thresholds = [float(row["sinr_db"]) for row in rows if row["scene"] == scene.name]
+            step = _SHIFT * (max(thresholds) - min(thresholds) or 1.0)
             for i, key in enumerate(SENT):
                 own = [row for row in rows if (row["scene"], row["design"], row["phases"]) == (scene.name, *key)]
                 own.sort(key=lambda row: float(row["sinr_db"]))
                 if own:
-                    _draw(line, key, own, _SHIFT_DB * (i - (len(SENT) - 1) / 2))
+                    _draw(line, key, own, step * (i - (len(SENT) - 1) / 2))
             _finish(line, scene, [row for row in rows if row["scene"] == scene.name])
         handles, labels = panels[0][0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside upper center", ncols=len(SENT))
@@ -82,19 +84,19 @@ def _off_the_panel(rows: Sequence[Row]) -> NDArray[np.bool_]:
 
 
 def _tell_gross_errors(ax: Axes, x: NDArray[np.float64], rows: Sequence[Row], color: str) -> None:
-    """An arrow with the number of trials whose gross errors put the RMSE far beyond the panel."""
+    """At the upper edge, the number of trials whose gross errors put the RMSE far beyond the panel."""
     for place, row, off in zip(x, rows, _off_the_panel(rows), strict=True):
         if off:
-            bound = 1e3 * float(row["rcrb_realized_m"])
-            ax.annotate(
-                f"{row['gross_errors']}/{row['trials']} gross",
-                (place, bound),
-                (place, 1.6 * bound),
+            ax.text(
+                place,
+                0.98,
+                f"{row['gross_errors']} of {row['trials']} gross \N{RIGHTWARDS ARROW}",
+                transform=ax.get_xaxis_transform(),
                 color=color,
-                fontsize=6,
+                fontsize=5,
                 rotation=90,
                 ha="center",
-                arrowprops={"arrowstyle": "<-", "color": color, "lw": 0.8},
+                va="top",
             )
 
 
@@ -105,6 +107,9 @@ def _finish(line: Sequence[Axes], scene: Scene, rows: Sequence[Row]) -> None:
     line[1].set_ylabel("bit error ratio")
     line[2].set_ylabel("outage")
     line[1].set_title(scene.title)
+    line[0].set_xlim(line[1].get_xlim())
+    low, high = line[0].get_ylim()
+    line[0].set_ylim(low, high * (high / low) ** 0.25)
     for ax in line:
         ax.set_xticks(sorted({float(row["sinr_db"]) for row in rows}))
         ax.set_xlabel(r"SINR threshold $\Gamma_c$ [dB]")
