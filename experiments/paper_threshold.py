@@ -30,7 +30,7 @@ DESIGNS: tuple[tuple[str, float | None], ...] = (("p2", 20.0), ("p3", 20.0), ("u
 QUICK_DESIGNS = DESIGNS[:2]
 OFFSETS_DB = (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5)
 """SNRs of the simulation relative to the predicted threshold, which is rounded to half a decibel."""
-TRIALS, QUICK_TRIALS = 600, 200
+TRIALS, QUICK_TRIALS = 1200, 200
 WITHIN_DB = 1.0
 """The threshold counts as predicted where the simulated one lies this near."""
 CURVE_DB = (-18.0, -13.0, -9.0, -6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 4.0, 8.0)
