@@ -33,7 +33,7 @@ IndexArray = NDArray[np.intp]
 
 EXCESS_TOLERANCE = 1e-7
 """Relative excess over the limit between the phases of a problem that calls for more phases."""
-_PHASES_PER_LOBE = 4
+_PHASES_PER_LOBE = 2
 _GRID = 64
 """Points per tone of the grid that brackets maxima before Newton's method refines them."""
 
