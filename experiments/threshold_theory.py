@@ -149,10 +149,10 @@ class IntervalErrors:
         exp(-nu D), an excess is exponential with mean 1 / nu and covers the area 2 pi / (nu sqrt(det H)) on average, H
         the curvature of the criterion, so the density of maxima is p nu sqrt(det H) / (2 pi). Both nu, the saddle
         point, and the energies in H belong to the data that make D = 0. A direction that leaves the span takes its
-        energy along, but the one that takes its place brings the noise's: H counts energies above the noise. For a
-        chi-square field this is the mean curvature given its value (Adler and Taylor, 2007, ch. 15). The maximum at
-        the truth exceeds the value at the true position by an exponential variable of mean 1 in units of the noise
-        (two real coordinates).
+        energy along, but the one that takes its place brings the noise's: H counts energies above the noise, and half a
+        direction more, as the expected Euler characteristic of a chi-square field does, u - n + 1/2 for n complex
+        directions at level u (Adler and Taylor, 2007, ch. 15). The maximum at the truth exceeds the value at the true
+        position by an exponential variable of mean 1 in units of the noise (two real coordinates).
         """
         energies = self.energies * (self.n_subcarriers / noise_sense)
         weights, parts = _forms(self.sines, energies)
@@ -161,7 +161,7 @@ class IntervalErrors:
         st = self.sines * nu[:, None]
         cosines = 1 - self.sines**2
         energy = energies * cosines / (1 - st**2) ** 2 + (1 + self.sines * st) / (1 - st**2)
-        curvature = 2 * np.einsum("gi,gixy->gxy", energy - 1, self.metrics)
+        curvature = 2 * np.einsum("gi,gixy->gxy", energy - 1, self.metrics) + self.metrics.mean(axis=1)
         concave = np.trace(curvature, axis1=1, axis2=2) > 0
         root = np.sqrt(np.where(concave, np.maximum(np.linalg.det(curvature), 0), 0))
         density: RealArray = p * nu * root / (2 * np.pi)

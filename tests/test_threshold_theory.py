@@ -137,7 +137,9 @@ def test_prediction_tends_to_the_bound_at_high_snr_and_to_the_area_at_low_snr():
     bound = np.trace(crb(s, sample_covariances(X), "hybrid", s.n_symbols))
     assert intervals.crb_per_noise == pytest.approx(bound / s.noise_sense, rel=1e-12)
     assert intervals.mse(1.0) == pytest.approx(bound, rel=1e-9)
-    assert 0.95 < intervals.outlier_probability(1e4) <= 1
+    # no closed form: maxima above a level are counted, cells of the own basin are not. The former 0.95 held
+    # only while the curvature was counted with the noise's share in it.
+    assert 0.9 < intervals.outlier_probability(1e4) <= 1
     assert intervals.mse(1e4) < 1.5 * intervals.span_m2
     noise = np.geomspace(1, 1e3, 7)
     assert np.all(np.diff(intervals.mse(noise)) > 0)
