@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from disac.experiments.cli_runs import told_errors
-from disac.experiments.paper_parts import Effort, part, part_names
+from disac.experiments.paper_parts import Effort, part, part_names, part_summary
 
 if TYPE_CHECKING:
     from disac.experiments.paper_job import FigureSettings
@@ -103,7 +103,7 @@ def _figure_command(name: str, summary: str) -> click.Command:
 
 
 def _part_command(name: str) -> click.Command:
-    @click.command(name, help=f"Part '{name}' of disac reproduce: computes it and prints what it says of its claims.")
+    @click.command(name, help=f"{part_summary(name)} A part of disac reproduce.")
     @_effort_options
     @_out_option(name)
     @_resume_option

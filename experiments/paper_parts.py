@@ -1,6 +1,6 @@
 """What ``disac reproduce`` does: the parts that compute something, and the claims that each of them judges.
 
-A new claim is one function in the module of its part; a new part is one line in :data:`_PARTS`. Everything else, the
+A new claim is one function in the module of its part; a new part is one entry in :data:`_PARTS`. Everything else, the
 command ``disac run NAME``, its place in ``disac reproduce``, the rows of findings.md and the section of gallery.md,
 follows from the :class:`Part`.
 """
@@ -74,21 +74,41 @@ class Part:
     unstated: tuple[tuple[str, str], ...] = ()
 
 
-_PARTS: dict[str, str] = {
-    "verdict": "disac.experiments.paper_verdict:PART",
-    "estimators": "disac.experiments.paper_estimators:PART",
-    "channels": "disac.experiments.paper_channels:PART",
-    "sidelobes": "disac.experiments.paper_sidelobes:PART",
-    "threshold": "disac.experiments.paper_threshold:PART",
-    "weak-target": "disac.experiments.paper_weak_target:PART",
-    "pareto": "disac.experiments.paper_pareto:PART",
+_PARTS: dict[str, tuple[str, str]] = {
+    "verdict": (
+        "disac.experiments.paper_verdict:PART",
+        "RMSE, SINR, bit errors and outage of every design as sent, inter-node phases known or not.",
+    ),
+    "estimators": (
+        "disac.experiments.paper_estimators:PART",
+        "Which estimator attains its bound, from which search area, and what the OFDM numbers allow.",
+    ),
+    "channels": (
+        "disac.experiments.paper_channels:PART",
+        "Users over tapped delay lines (TDL-A, TDL-D) in Fig. 5 and Fig. 7.",
+    ),
+    "sidelobes": ("disac.experiments.paper_sidelobes:PART", "Range sidelobes of the designs over draws."),
+    "threshold": (
+        "disac.experiments.paper_threshold:PART",
+        "The SNR at which maximum likelihood leaves the bound, predicted and simulated.",
+    ),
+    "weak-target": (
+        "disac.experiments.paper_weak_target:PART",
+        "RMSE and detection of a target beside a stronger one, 0 to 30 dB weaker.",
+    ),
+    "pareto": ("disac.experiments.paper_pareto:PART", "Sidelobe level against CRB, and a weak target's detection."),
 }
-"""Names of the parts in the order of the docs, and where each is found: ``module:attribute``."""
+"""Names of the parts in the order of the docs, where each is found (``module:attribute``), and its line of help."""
 
 
 def part_names() -> tuple[str, ...]:
     """Names of all parts, in the order of the docs."""
     return tuple(_PARTS)
+
+
+def part_summary(name: str) -> str:
+    """What the part ``name`` shows, in a line."""
+    return _PARTS[name][1]
 
 
 def part(name: str) -> Part:
@@ -100,7 +120,7 @@ def part(name: str) -> Part:
     """
     if name not in _PARTS:
         raise ValueError(f"part = {name!r}: must be one of {', '.join(_PARTS)}")
-    module, _, attribute = _PARTS[name].partition(":")
+    module, _, attribute = _PARTS[name][0].partition(":")
     found: Part = getattr(import_module(module), attribute)
     return found
 
