@@ -85,7 +85,7 @@ _PARTS: dict[str, tuple[str, str]] = {
     ),
     "channels": (
         "disac.experiments.paper_channels:PART",
-        "Users over tapped delay lines (TDL-A, TDL-D) in Fig. 5 and Fig. 7.",
+        "Figures 5 and 7 with users over tapped delay lines (TDL-A, TDL-D).",
     ),
     "sidelobes": ("disac.experiments.paper_sidelobes:PART", "Range sidelobes of the designs over draws."),
     "threshold": (
