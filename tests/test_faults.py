@@ -34,7 +34,8 @@ def start(folder, *, workers, new_session=False):
     script = folder / "campaign.py"
     script.write_text(
         textwrap.dedent(f"""
-        import sys
+        import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from campaigns import Noise
         from disac.experiments.runner import run_campaign
