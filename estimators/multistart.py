@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -255,26 +256,36 @@ class Trial:
         return [new for start in elsewhere if (new := self.climb(others.found + start, EXPLORE)) is not None]
 
     def _repair(self, fit: Fit) -> list[Fit]:
-        """Fits reached by adding a target and dropping each one in turn, if what is left of the data is no mere noise.
+        """Fits reached by adding targets and dropping as many others, if what is left of the data is no mere noise.
 
-        Targets closer than a main lobe can be caught together in a wrong local maximum, out of which no single one of
-        them leads. What they leave unexplained then looks like a further target. If nothing does, no target belongs
-        elsewhere either: moving one of them to q explains no more than keeping it and adding another at q.
+        Targets closer than a main lobe, or ghosts where the ellipses of different targets cross, can be caught together
+        in a wrong local maximum, out of which no single one of them leads. What they leave unexplained then looks like
+        further targets, as many as there are in the end. If nothing does, no target belongs elsewhere either: moving
+        one of them to q explains no more than keeping it and adding another at q.
 
-        Where a genie knows something of each target, one is added a second time, and its first place is dropped.
+        Where a genie knows something of each target, every one must be left once.
         """
         n_links = len(self._scene.nodes) * len(self.signal.active)
-        noise_gain = (n_links + 6 * np.sqrt(n_links) + 20) * self.noise_variance(fit)
-        least = max(noise_gain, 1e-9 * self.signal.energy)
-        starts = self._candidates(self.condition(fit.targets), 4, least, 0.0, again=True)
-        larger = [more.targets for start in starts if (more := self.climb(fit.targets + start, EXPLORE)) is not None]
-        fewer = [
-            more.without(k)
-            for more in larger
-            for k in range(len(fit.targets.labels))
-            if len(self._tables) == 1 or more.labels[k] == more.labels[-1]
-        ]
-        return [new for start in fewer if (new := self.climb(start, EXPLORE)) is not None]
+        labels = sorted(fit.targets.labels)
+        grown, repaired = [fit], []
+        for _ in labels:
+            noise_gain = (n_links + 6 * np.sqrt(n_links) + 20) * self.noise_variance(grown[0])
+            least = max(noise_gain, 1e-9 * self.signal.energy)
+            starts = self._candidates(self.condition(grown[0].targets), 4, least, 0.0, again=True)
+            larger = [self.climb(grown[0].targets + start, EXPLORE) for start in starts]
+            grown = self._best([more for more in larger if more is not None])
+            if not grown:
+                break
+            fewer = [
+                more.targets[kept]
+                for more in grown
+                for kept in combinations(range(len(more.targets.labels)), len(labels))
+                if sorted(more.targets.labels[k] for k in kept) == labels and kept[-1] == len(more.targets.labels) - 1
+            ]
+            repaired += [new for start in fewer if (new := self.climb(start, EXPLORE)) is not None]
+            if any(new.value > fit.value + SAME * self.noise_variance(fit) for new in repaired):
+                break
+        return repaired
 
     def _best(self, fits: list[Fit]) -> list[Fit]:
         """The best fits, those that reached the same maximum taken once."""

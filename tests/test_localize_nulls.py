@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from disac.designs import design
 from disac.estimators import Localizer, NoEstimate, localize, sufficient_statistics
 from disac.estimators.likelihood import evaluate_grid
 from disac.estimators.multistart import GRAM_FLOOR, Targets
-from disac.simulator import Scenario, synthesize
+from disac.experiments.keys import TrialKey
+from disac.experiments.paper_scenarios import PaperScenario
+from disac.simulator import Scenario, draw_streams, synthesize, transmit
 
 
 def scene(noise):
@@ -138,3 +141,18 @@ def two_targets():
     rng = np.random.default_rng(7)
     amplitudes = (rng.standard_normal((2, 2, 2)) + 1j * rng.standard_normal((2, 2, 2))) / np.sqrt(2)
     return scene(1e-3).replace(targets=[[3.0, 4.0], [-6.0, 12.0]], amplitudes=amplitudes, n_subcarriers=16)
+
+
+def test_a_pair_of_ghosts_is_replaced_as_a_whole():
+    """Fig. 5's two nodes and targets, P.1's signals at 0 dB: the pair of places where the targets' ellipses cross is more
+    likely than either target beside any ghost, so that adding one target and dropping one leads nowhere."""
+    s = PaperScenario(n_nodes=2, n_targets=2, n_users=2).draw(TrialKey(0, 0, 0))
+    sent = design("p1", s, 0.0)
+    localizer = Localizer(s)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        streams = draw_streams(s, sent.radar_precoders.shape[-1], order=4, bit_rng=rng, radar_rng=rng)
+        X = transmit(sent.comm_precoders, sent.radar_precoders, streams)
+        statistics = sufficient_statistics(X, synthesize(s, X, rng=rng))
+        estimate = localizer.from_statistics(statistics)
+        assert estimate.criterion >= localizer.criterion(statistics, s.targets)
