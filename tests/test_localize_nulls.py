@@ -144,8 +144,8 @@ def two_targets():
 
 
 def test_a_pair_of_ghosts_is_replaced_as_a_whole():
-    """Fig. 5's two nodes and targets, P.1's signals at 0 dB: the pair of places where the targets' ellipses cross is more
-    likely than either target beside any ghost, so that adding one target and dropping one leads nowhere."""
+    """Fig. 5, P.1's signals at 0 dB: the places where the ellipses of both targets cross are likelier together than a
+    target beside any ghost, so that adding one target and dropping one leads nowhere."""
     s = PaperScenario(n_nodes=2, n_targets=2, n_users=2).draw(TrialKey(0, 0, 0))
     sent = design("p1", s, 0.0)
     localizer = Localizer(s)
