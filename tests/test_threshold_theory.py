@@ -137,9 +137,10 @@ def test_prediction_tends_to_the_bound_at_high_snr_and_to_the_area_at_low_snr():
     bound = np.trace(crb(s, sample_covariances(X), "hybrid", s.n_symbols))
     assert intervals.crb_per_noise == pytest.approx(bound / s.noise_sense, rel=1e-12)
     assert intervals.mse(1.0) == pytest.approx(bound, rel=1e-9)
-    # no closed form: maxima above a level are counted, cells of the own basin are not. The former 0.95 held
-    # only while the curvature was counted with the noise's share in it.
-    assert 0.9 < intervals.outlier_probability(1e4) <= 1
+    # without information the estimate is uniform over the area; rivals inside the own basin are not counted, so the
+    # share of the area outside it is the least that can come out
+    outside = len(intervals.positions) * intervals.cell_m2 / np.prod(np.diff(s.area, axis=1))
+    assert outside < intervals.outlier_probability(1e4) <= 1
     assert intervals.mse(1e4) < 1.5 * intervals.span_m2
     noise = np.geomspace(1, 1e3, 7)
     assert np.all(np.diff(intervals.mse(noise)) > 0)
@@ -165,17 +166,15 @@ def simulated_errors(s, X, mode, noise, n_trials, seed):
 
 @pytest.mark.statistical(false_alarm=1e-9)
 @pytest.mark.parametrize(("mode", "noise"), [("hybrid", 25.0), ("tof-genie", 22.0)])
-def test_outliers_are_about_as_frequent_as_predicted(mode, noise):
+def test_outliers_are_as_frequent_as_predicted_within_one_decibel(mode, noise):
     s = scene()
     X = symbols(s)
     intervals = interval_errors(s, X, mode=mode)
-    expected = float(intervals.outlier_probability(noise))
-    assert 0.05 < expected < 0.3
-    errors = simulated_errors(s, X, mode, noise, 2500, seed=5)
+    low, high = intervals.outlier_probability(noise * 10 ** (np.array([-1, 1]) / 10))
+    errors = simulated_errors(s, X, mode, noise, 5000, seed=5)
     seen = np.mean(errors > 10.0**2)
-    # over many trials seen / expected is 1.44 (hybrid) and 1.12 (tof-genie), here with a standard deviation of 9 %
-    assert 0.5 * expected < seen < 2 * expected
-    assert not 0.5 * expected < seen / 3 < 2 * expected
+    assert low < seen < high
+    assert not low < seen / 5 < high
 
 
 @pytest.mark.statistical(false_alarm=1e-9)
