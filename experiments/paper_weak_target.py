@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +24,72 @@ from disac.experiments.weak_target import (
 )
 from disac.simulator import Scenario
 
-PRESENT, ABSENT = "run.sqlite", "absent.sqlite"
-DESIGNS: tuple[tuple[str, float | None], ...] = (("p2", 20.0), ("p3", 20.0))
 SNR_DB = -30.0
-WEAKER_DB = (0.0, 5.0, 10.0, 20.0, 25.0, 30.0)
-QUICK_WEAKER_DB = (0.0, 10.0, 20.0)
 TRIALS, QUICK_TRIALS = 100, 60
 """Trials per level; twice as many without the weak target set the detection threshold."""
 
 
-def scene() -> Scenario:
-    """The nodes, bandwidth and user of Fig. 7 with the two targets of Fig. 4."""
-    from disac.experiments.link import at_snr
+@dataclass(frozen=True)
+class Study:
+    """A place of the weak target with what is sent there.
 
-    return at_snr(Scenario.preset("fig7", targets=[[0.0, 0.0], [0.0, 10.0]]), SNR_DB)
+    Attributes
+    ----------
+    place_m : x and y of the weak target [m]; the strong one is at the origin.
+    designs : names of the designs with their thresholds [dB].
+    weaker_db : levels of the weak target below the strong one [dB].
+    """
+
+    place_m: tuple[float, float]
+    designs: tuple[tuple[str, float | None], ...]
+    weaker_db: tuple[float, ...]
+
+    def scene(self) -> Scenario:
+        """Nodes, bandwidth and user of Fig. 7."""
+        return Scenario.preset("fig7", targets=[[0.0, 0.0], list(self.place_m)])
+
+    def store(self, folder: Path, present: str) -> Path:
+        """File of the trials with the weak target ("present") or without it ("absent")."""
+        x, y = self.place_m
+        return folder / f"{present}-x{x:g}-y{y:g}.sqlite"
+
+
+COMPARED: tuple[tuple[str, float | None], ...] = (("p2", 20.0), ("p3", 20.0))
+FULL = (
+    Study(
+        (0.0, 10.0), (*COMPARED, ("p1", 20.0), ("p4-p2", 20.0), ("uniform", None)), (0.0, 5.0, 10.0, 20.0, 25.0, 30.0)
+    ),
+    Study((20.0, -10.0), COMPARED, (10.0, 20.0, 25.0)),
+    Study((-25.0, 20.0), COMPARED, (10.0, 20.0, 25.0)),
+)
+QUICK = (Study((0.0, 10.0), COMPARED, (0.0, 10.0, 20.0)),)
 
 
 def compute(folder: Path, effort: Effort) -> list[Row]:
     """Design for two equal targets, simulate unequal ones, and write ``summary.csv`` and the picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [row for study in (QUICK if effort.quick else FULL) for row in _studied(study, folder, effort)]
+    write_csv(rows, folder / "summary.csv")
+    plot_weak_target(_at_first_place(rows), folder / "weak-target")
+    return rows
+
+
+def _studied(study: Study, folder: Path, effort: Effort) -> list[Row]:
     from disac.designs import crb, design
+    from disac.experiments.link import at_snr
     from disac.experiments.paper_job import DrawBar
     from disac.experiments.runner import run_campaign
 
-    folder.mkdir(parents=True, exist_ok=True)
-    scenario = scene()
-    designer = Scenario.preset("fig7", targets=scenario.targets)
-    results = {name: design(name, weakened(designer, 0.0), threshold) for name, threshold in DESIGNS}
+    designer = study.scene()
+    scenario = at_snr(designer, SNR_DB)
+    results = {name: design(name, weakened(designer, 0.0), threshold) for name, threshold in study.designs}
     cases = tuple(WeakTargetCase(name, r.comm_precoders, r.radar_precoders) for name, r in results.items())
-    levels = QUICK_WEAKER_DB if effort.quick else WEAKER_DB
     trials = QUICK_TRIALS if effort.quick else TRIALS
-    for store, weaker_db, n_trials in ((ABSENT, (), 2 * trials), (PRESENT, levels, trials)):
-        with DrawBar(f"weak-target, {store.removesuffix('.sqlite')}") as bar:
+    for store, weaker_db, n_trials in (("absent", (), 2 * trials), ("present", study.weaker_db, trials)):
+        with DrawBar(f"weak-target at {study.place_m[0]:g}, {study.place_m[1]:g} m, {store}", every=100) as bar:
             run_campaign(
                 WeakTargetSweep(scenario, cases, weaker_db),
-                folder / store,
+                study.store(folder, store),
                 seed=effort.seed,
                 trials=n_trials,
                 workers=effort.workers,
@@ -67,12 +100,19 @@ def compute(folder: Path, effort: Effort) -> list[Row]:
     bounds = {
         (name, level): crb(weakened(scenario, level), result.covariances, "hybrid", scenario.n_symbols)
         for name, result in results.items()
-        for level in levels
+        for level in study.weaker_db
     }
-    rows = weak_target_rows(read_draws(folder / PRESENT), read_draws(folder / ABSENT), bounds, effort.seed)
-    write_csv(rows, folder / "summary.csv")
-    plot_weak_target(rows, folder / "weak-target")
-    return rows
+    present, absent = (read_draws(study.store(folder, store)) for store in ("present", "absent"))
+    x, y = study.place_m
+    return [{"weak_x_m": x, "weak_y_m": y, **row} for row in weak_target_rows(present, absent, bounds, effort.seed)]
+
+
+def _at_first_place(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if _place(row) == _place(rows[0])]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[float, float]:
+    return float(row["weak_x_m"]), float(row["weak_y_m"])
 
 
 def plot_weak_target(rows: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
@@ -118,24 +158,34 @@ def judge(folder: Path) -> Sequence[Finding]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        rows = {(row["design"], float(row["weaker_db"])): row for row in csv.DictReader(file)}
-    levels = sorted({level for name, level in rows if name == "p2"})
-    worse = [_compared(rows["p2", level], rows["p3", level], "detected") for level in levels]
+        rows = list(csv.DictReader(file))
+    shares: dict[tuple[float, float], dict[str, dict[float, dict[str, str]]]] = {}
+    for row in rows:
+        shares.setdefault(_place(row), {}).setdefault(row["design"], {})[float(row["weaker_db"])] = row
+    worse = [
+        _compared(row, place["p3"][level], "detected")
+        for place in shares.values()
+        for level, row in place["p2"].items()
+    ]
     verdict: Verdict = "undecided"
     if any(side < 0 for side in worse):
         verdict = "only under conditions" if any(side > 0 for side in worse) else "confirmed"
     elif any(side > 0 for side in worse):
         verdict = "refuted"
-    shares = "; ".join(
-        f"{name}: " + ", ".join(f"{float(rows[name, level]['detected']):.2f}" for level in levels)
-        for name in dict.fromkeys(name for name, _ in rows)
-    )
+    parts = []
+    for (x, y), place in shares.items():
+        levels = ", ".join(f"{level:g}" for level in place["p2"])
+        detected = "; ".join(
+            f"{name}: " + ", ".join(f"{float(row['detected']):.2f}" for row in own.values())
+            for name, own in place.items()
+        )
+        parts.append(f"share detected at ({x:g}, {y:g}) m, {levels} dB below the neighbour: {detected}")
     return [
         Finding(
             "P.3 detects weaker targets beside a strong one than P.2, whose bound is lower "
             f"(joint maximum likelihood, false alarms {100 * FALSE_ALARM:g} %)",
             verdict,
-            f"share detected at {', '.join(f'{level:g}' for level in levels)} dB below the neighbour: {shares}",
+            "; ".join(parts),
             ("weak-target",),
         )
     ]
@@ -151,12 +201,12 @@ def _compared(first: Mapping[str, str], second: Mapping[str, str], key: str) -> 
 PART = Part(
     name="weak-target",
     title="A weak target beside a strong one",
-    caption="Intervals are at 95 %; lines on the left are root CRBs.",
+    caption="Weak target at (0, 10) m, strong one at the origin; 95 % intervals; lines on the left are root CRBs.",
     compute=compute,
     judge=judge,
     unstated=(
-        ("scene", f"Fig. 7's with the targets of Fig. 4, P_T/sigma_s^2 = {SNR_DB:g} dB, T = 16, one amplitude draw"),
-        ("design", "P.2 and P.3 at Gamma_c = 20 dB, made for targets of equal strength"),
+        ("scene", f"Fig. 7's with a second target, P_T/sigma_s^2 = {SNR_DB:g} dB, T = 16, one amplitude draw"),
+        ("design", "at Gamma_c = 20 dB, made for targets of equal strength; equal power knows no threshold"),
         ("detection", "second target's likelihood gain above its 95 % quantile without the target, and within a lobe"),
     ),
 )

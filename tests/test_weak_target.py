@@ -122,11 +122,13 @@ def test_detection_counts_trials_above_the_quantile_that_are_located():
     assert row["rmse_low_m"] < row["rmse_m"] < row["rmse_high_m"]
 
 
-def table(shares):
+def table(shares, place=(0.0, 10.0)):
     rows = []
     for name, levels in shares.items():
         for level, share in levels.items():
             row = {
+                "weak_x_m": place[0],
+                "weak_y_m": place[1],
                 "design": name,
                 "weaker_db": level,
                 "rcrb_m": 1.0,
@@ -140,12 +142,24 @@ def table(shares):
     return rows
 
 
-@pytest.mark.parametrize(("p2", "verdict"), [(0.2, "confirmed"), (0.8, "undecided"), (0.99, "refuted")])
-def test_verdict_compares_intervals(tmp_path, p2, verdict):
-    rows = table({"p2": {0.0: p2}, "p3": {0.0: 0.75}})
-    with (tmp_path / "summary.csv").open("w", newline="") as file:
+def write(path, rows):
+    with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+@pytest.mark.parametrize(("p2", "verdict"), [(0.2, "confirmed"), (0.8, "undecided"), (0.99, "refuted")])
+def test_verdict_compares_intervals(tmp_path, p2, verdict):
+    rows = table({"p2": {0.0: p2}, "p3": {0.0: 0.75}})
+    write(tmp_path / "summary.csv", rows)
     assert {finding.verdict for finding in judge(tmp_path)} == {verdict}
     assert len(plot_weak_target(rows, tmp_path / "weak")) == 3
+
+
+def test_verdict_takes_all_places(tmp_path):
+    there = table({"p2": {20.0: 0.99}, "p3": {20.0: 0.2}, "uniform": {20.0: 0.5}}, (20.0, -10.0))
+    write(tmp_path / "summary.csv", table({"p2": {20.0: 0.2}, "p3": {20.0: 0.99}}) + there)
+    (finding,) = judge(tmp_path)
+    assert finding.verdict == "only under conditions"
+    assert "(20, -10) m, 20 dB below the neighbour: p2: 0.99; p3: 0.20; uniform: 0.50" in finding.effect
