@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from disac.experiments.paper_parts import Effort, Finding, Part, Verdict
-from disac.experiments.pareto import ParetoSweep, pareto_scene
+from disac.experiments.pareto import LIMITED, ParetoSweep, pareto_scene
 from disac.experiments.pareto_front import pareto_summary, plot_pareto
 from disac.experiments.run_folder import STORE
 from disac.experiments.summary import write_csv
 
+BASES, QUICK_BASES = ("p2", "p1", "p3"), ("p2",)
+TITLES = {"p1": "P.1", "p2": "P.2", "p3": "P.3"}
 SINR_DB = (20.0,)
 LEVELS_DB = (-4.0, -8.0, -13.0)
 DRAWS, QUICK_DRAWS = 20, 3
@@ -24,9 +26,8 @@ def compute(folder: Path, effort: Effort) -> None:
     from disac.experiments.runner import run_campaign
 
     folder.mkdir(parents=True, exist_ok=True)
-    experiment = ParetoSweep(
-        pareto_scene(), ("p2",), SINR_DB, LEVELS_DB, realizations=REALIZATIONS, localized=LOCALIZED
-    )
+    bases = QUICK_BASES if effort.quick else BASES
+    experiment = ParetoSweep(pareto_scene(), bases, SINR_DB, LEVELS_DB, realizations=REALIZATIONS, localized=LOCALIZED)
     with DrawBar("pareto") as bar:
         run_campaign(
             experiment,
@@ -45,40 +46,55 @@ def compute(folder: Path, effort: Effort) -> None:
 
 
 def judge(folder: Path) -> Sequence[Finding]:
-    """Whether the limited design finds the weak target that P.2 hides, for less CRB than equal power asks."""
+    """Whether limited designs find the weak target that the unlimited one hides, for less CRB than equal power asks."""
     path = folder / "summary.csv"
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["draws"] != "0" and row.get("detection_low")]
-    free = [row for row in rows if row["design"] == "p2"]
-    equal = [row for row in rows if row["design"] == "uniform"]
-    limited = sorted((row for row in rows if row["design"] == "p4-p2"), key=lambda row: float(row["sidelobe_db"]))
-    if not (free and equal and limited):
-        return []
-    found = [float(row["detection_low"]) > float(free[0]["detection_high"]) for row in limited]
-    cheaper = [float(row["rcrb_ratio_high"]) < float(equal[0]["rcrb_ratio_low"]) for row in limited]
-    verdict: Verdict = "undecided"
-    if all(f and c for f, c in zip(found, cheaper, strict=True)):
-        verdict = "confirmed"
-    elif any(f and c for f, c in zip(found, cheaper, strict=True)):
-        verdict = "only under conditions"
+    by_design: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        by_design.setdefault(row["design"], []).append(row)
     return [
-        Finding(
-            "Ours: a limit on sidelobes (P.4) gives back the weak target that P.2 hides, for less CRB than equal power",
-            verdict,
-            "; ".join(_point(row) for row in (*free, *limited, *equal)) + f"; {limited[0]['draws']} draws",
-            ("pareto",),
-        )
+        _judged(base, by_design[base][0], by_design[LIMITED[base]], by_design["uniform"][0], by_design["p2"][0])
+        for base in BASES
+        if {base, LIMITED[base], "uniform", "p2"} <= by_design.keys()
     ]
 
 
-def _point(row: Mapping[str, str]) -> str:
+def _judged(
+    base: str,
+    free: Mapping[str, str],
+    limited: Sequence[Mapping[str, str]],
+    equal: Mapping[str, str],
+    reference: Mapping[str, str],
+) -> Finding:
+    """Equal power's RCRB is told as a multiple of the reference's."""
+    limited = sorted(limited, key=lambda row: float(row["sidelobe_db"]))
+    affordable = float(equal["rcrb_ratio_low"]) * float(reference["rcrb_m"]) / float(free["rcrb_m"])
+    holds = [
+        float(row["detection_low"]) > float(free["detection_high"]) and float(row["rcrb_ratio_high"]) < affordable
+        for row in limited
+    ]
+    verdict: Verdict = "undecided"
+    if any(holds):
+        verdict = "confirmed" if all(holds) else "only under conditions"
+    parts = [_point(free, ""), *(_point(row, TITLES[base]) for row in limited), _point(equal, TITLES["p2"])]
+    return Finding(
+        f"Ours: a limit on sidelobes (P.4) gives back the weak target that {TITLES[base]} hides, for less CRB than "
+        "equal power",
+        verdict,
+        "; ".join(parts) + f"; {free['draws']} draws",
+        ("pareto",),
+    )
+
+
+def _point(row: Mapping[str, str], reference: str) -> str:
     level = f" at {float(row['sidelobe_db']):g} dB" if row["sidelobe_db"] else ""
     cost = ""
-    if row["design"] != "p2":
+    if reference:
         low, high = float(row["rcrb_ratio_low"]), float(row["rcrb_ratio_high"])
-        cost = f"RCRB {float(row['rcrb_ratio']):.3f} [{low:.3f}, {high:.3f}] of P.2's, "
+        cost = f"RCRB {float(row['rcrb_ratio']):.3f} [{low:.3f}, {high:.3f}] of {reference}'s, "
     return (
         f"{row['design']}{level}: {cost}PSLR {float(row['pslr_db']):.2f} dB, weak target found in "
         f"{float(row['detection']):.3f} [{float(row['detection_low']):.3f}, {float(row['detection_high']):.3f}]"
