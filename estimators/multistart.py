@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +26,7 @@ HALF = 0.5
 width, so that a lobe that holds the global maximum shows at least half of it."""
 
 BEAM = 6
-"""Sets of targets that are kept while targets are added."""
+"""Sets of targets that are kept while targets are added, before any sign that a better one was dropped."""
 
 EXPLORE = 1e-2
 """Newton decrement, in standard deviations, at which climbs end that only compare lobes."""
@@ -168,24 +167,40 @@ class Trial:
         self._work: dict[int, Work] = {}
 
     def maximize(self, n_targets: int) -> Fit | None:
-        """Best fit of K targets; None when no candidate has a finite likelihood."""
-        none = Targets.none(len(self._scene.nodes))
-        fits = self._extend(none, self._search.n_starts)
-        for _ in range(1, n_targets):
-            fits = [longer for fit in self._best(fits) for longer in self._extend(fit.targets, 2)]
-        if not fits:
+        """Best fit of K targets; None when no candidate has a finite likelihood.
+
+        A fit that leaves more than noise is a wrong maximum, since K targets explain the data. Then all starts are
+        followed, not only those that lead while targets are added.
+        """
+        best = self._add_targets(n_targets, BEAM)
+        if best is None:
             return None
-        best = max(fits, key=lambda fit: fit.value)
-        for _ in range(self._search.max_cycles if n_targets > 1 else 0):
+        if n_targets > 1:
+            best, explained = self._exchange(best)
+            if not explained and (wider := self._add_targets(n_targets, self._search.n_starts)) is not None:
+                best = max(best, self._exchange(wider)[0], key=lambda fit: fit.value)
+        polished = self.climb(best.targets, self._search.tolerance)
+        return best if polished is None else replace(polished, evaluations=polished.evaluations + best.evaluations)
+
+    def _add_targets(self, n_targets: int, beam: int) -> Fit | None:
+        """Best of the fits reached by adding targets one by one to the ``beam`` best fits of fewer."""
+        fits = self._extend(Targets.none(len(self._scene.nodes)), self._search.n_starts)
+        for _ in range(1, n_targets):
+            fits = [longer for fit in self._best(fits, beam) for longer in self._extend(fit.targets, 2)]
+        return max(fits, key=lambda fit: fit.value, default=None)
+
+    def _exchange(self, best: Fit) -> tuple[Fit, bool]:
+        """The fit after targets moved elsewhere as long as that explains more, and whether it leaves mere noise."""
+        for _ in range(self._search.max_cycles):
             again = self._repair(best)
-            if again:
-                again += [fit for k in range(n_targets) for fit in self._search_again(best, k)]
-            top = max(again, key=lambda fit: fit.value, default=best)
+            if not again:
+                return best, True
+            again += [fit for k in range(len(best.targets.labels)) for fit in self._search_again(best, k)]
+            top = max(again, key=lambda fit: fit.value)
             if top.value <= best.value + SAME * self.noise_variance(best):
                 break
             best = top
-        polished = self.climb(best.targets, self._search.tolerance)
-        return best if polished is None else replace(polished, evaluations=polished.evaluations + best.evaluations)
+        return best, False
 
     def noise_variance(self, fit: Fit) -> float:
         """Variance of one sample that the fit leaves unexplained."""
@@ -256,44 +271,34 @@ class Trial:
         return [new for start in elsewhere if (new := self.climb(others.found + start, EXPLORE)) is not None]
 
     def _repair(self, fit: Fit) -> list[Fit]:
-        """Fits reached by adding targets and dropping as many others, if what is left of the data is no mere noise.
+        """Fits reached by adding a target and dropping each one in turn, if what is left of the data is no mere noise.
 
-        Targets closer than a main lobe, or ghosts where the ellipses of different targets cross, can be caught together
-        in a wrong local maximum, out of which no single one of them leads. What they leave unexplained then looks like
-        further targets, as many as there are in the end. If nothing does, no target belongs elsewhere either: moving
-        one of them to q explains no more than keeping it and adding another at q.
+        Targets closer than a main lobe can be caught together in a wrong local maximum, out of which no single one of
+        them leads. What they leave unexplained then looks like a further target. If nothing does, no target belongs
+        elsewhere either: moving one of them to q explains no more than keeping it and adding another at q.
 
-        Where a genie knows something of each target, every one must be left once.
+        Where a genie knows something of each target, one is added a second time, and its first place is dropped.
         """
         n_links = len(self._scene.nodes) * len(self.signal.active)
-        labels = sorted(fit.targets.labels)
-        grown, repaired = [fit], []
-        for _ in labels:
-            noise_gain = (n_links + 6 * np.sqrt(n_links) + 20) * self.noise_variance(grown[0])
-            least = max(noise_gain, 1e-9 * self.signal.energy)
-            starts = self._candidates(self.condition(grown[0].targets), 4, least, 0.0, again=True)
-            larger = [self.climb(grown[0].targets + start, EXPLORE) for start in starts]
-            grown = self._best([more for more in larger if more is not None])
-            if not grown:
-                break
-            fewer = [
-                more.targets[kept]
-                for more in grown
-                for kept in combinations(range(len(more.targets.labels)), len(labels))
-                if sorted(more.targets.labels[k] for k in kept) == labels and kept[-1] == len(more.targets.labels) - 1
-            ]
-            repaired += [new for start in fewer if (new := self.climb(start, EXPLORE)) is not None]
-            if any(new.value > fit.value + SAME * self.noise_variance(fit) for new in repaired):
-                break
-        return repaired
+        noise_gain = (n_links + 6 * np.sqrt(n_links) + 20) * self.noise_variance(fit)
+        least = max(noise_gain, 1e-9 * self.signal.energy)
+        starts = self._candidates(self.condition(fit.targets), 4, least, 0.0, again=True)
+        larger = [more.targets for start in starts if (more := self.climb(fit.targets + start, EXPLORE)) is not None]
+        fewer = [
+            more.without(k)
+            for more in larger
+            for k in range(len(fit.targets.labels))
+            if len(self._tables) == 1 or more.labels[k] == more.labels[-1]
+        ]
+        return [new for start in fewer if (new := self.climb(start, EXPLORE)) is not None]
 
-    def _best(self, fits: list[Fit]) -> list[Fit]:
+    def _best(self, fits: list[Fit], count: int) -> list[Fit]:
         """The best fits, those that reached the same maximum taken once."""
         kept: list[Fit] = []
         for fit in sorted(fits, key=lambda fit: -fit.value):
             if not kept or kept[-1].value - fit.value > SAME * self.noise_variance(kept[0]):
                 kept.append(fit)
-        return kept[:BEAM]
+        return kept[:count]
 
     def _candidates(
         self, given: Conditioned, count: int, least: float, share: float = HALF, *, again: bool = False
