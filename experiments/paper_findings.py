@@ -146,7 +146,7 @@ def _agreement_lines(agreement: Sequence[Agreement]) -> list[str]:
         "Three points per design of the figures below, all points of their times, first draw, solved natively and by",
         "Clarabel; each gives a verified bound and a feasible value, between which the optimum lies. RCRBs in mm; see",
         f"[{TABLE}](figures/{TABLE}). {overlap} of {len(agreement)} pairs of certified intervals overlap, the values",
-        f"differ by at most {widest:.1e}. Left out of the figures, as it takes Clarabel minutes: P.1 at N = 4, M > 8.",
+        f"differ by at most {widest:.1e}. Points that take Clarabel minutes are not among them: P.1 at N = 4, M > 10.",
         "",
         "| figure | design | series | abscissa | native | Clarabel | overlap |",
         "|---|---|---|---|---|---|---|",
