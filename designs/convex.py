@@ -91,9 +91,9 @@ def _without_sidelobe_limits(name: str, problem: RelaxedProblem) -> FeasiblePoin
     data = np.zeros((s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx, s.n_tx), dtype=complex)
     radar_power = 0.5 * s.tx_power / serves.sum(axis=1).max()
     if problem.n_constrained_users:
-        power = least_power(s, serves, problem.sinr, decide=True)
+        power = least_power(s, problem.sends_data, problem.sinr, decide=True)
         if not power.upper < 1:
-            edge = largest_feasible_sinr(s, serves)
+            edge = largest_feasible_sinr(s, problem.sends_data)
             proof = power.proof if power.lower > 1 else edge.proof
             assert problem.sinr_db is not None
             raise Infeasible(name, problem.sinr_db, edge.sinr_db, proof)

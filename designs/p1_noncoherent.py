@@ -5,23 +5,24 @@ uniform phases is at least the CRB of the mean, which is that of blkdiag(R): amo
 this bound, and the problem loses nothing by asking for them.
 
 The relaxation is not tight, though, in spite of Theorem 2: a user's symbol that two nodes send on one subcarrier is
-fully correlated between them, whatever its precoders. Signals are uncorrelated between nodes exactly when each user
-is served by one node per subcarrier, and such signals are what is sent here; their CRB does not depend on the phases
-at all. Only where they cannot reach the SINR do several nodes send a symbol, with the precoders of Theorem 2.
+fully correlated between them, whatever its precoders. Signals are uncorrelated between nodes when one node serves all
+users of a subcarrier while the others send radar there. Once it is said which, the problem is convex again and
+Theorem 2 loses nothing. Three choices are solved: the node that serves best in the relaxed solution, the one with the
+strongest channels, and P.2's, so that the CRB is never above P.2's; it does not depend on the phases at all. Only where
+none of them reaches the SINR do several nodes send a symbol, with the precoders of Theorem 2.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs import p2
 from disac.designs.certificate import node_blocks
 from disac.designs.convex import CertifiedSolution, convex_design, solve_certified
 from disac.designs.extraction import data_precoders, factors, outer
 from disac.designs.measure import measure
-from disac.designs.precoders import stacked_precoders
-from disac.designs.refinement import refine
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem
 from disac.designs.result import DesignResult, Infeasible
@@ -34,10 +35,10 @@ Precoders = tuple[ComplexArray, ComplexArray]
 
 @register_design("p1-noncoherent")
 def p1_noncoherent(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
-    """Least CRB with R_l = blkdiag(R_nn,l), sent by one node per user and subcarrier where that reaches the SINR.
+    """Least CRB with R_l = blkdiag(R_nn,l), sent by one node per subcarrier where that reaches the SINR.
 
-    ``lower_bound`` is that of all block-diagonal covariances. The precoders are found locally and never lose to P.2,
-    whose signals are of the same kind.
+    ``lower_bound`` is that of all block-diagonal covariances. The precoders are the best for their serving nodes and
+    never lose to P.2, whose signals are of the same kind.
     """
 
     def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:
@@ -47,63 +48,43 @@ def p1_noncoherent(scenario: Scenario, sinr_db: float | None, *, solver: str) ->
 
 
 def _best(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) -> Precoders:
-    s, bound = problem.scenario, certified.bound
-    comm, radar = one_server_per_user(problem, certified)
+    s = problem.scenario
     if problem.n_constrained_users == 0:
-        return comm, radar
-    refined = refine(
-        s,
-        problem.sinr,
-        comm,
-        radar,
-        power_price=bound.power_price,
-        sinr_price=bound.sinr_price,
-        unknown=_entries_in_use(comm, radar),
-        mode=problem.mode,
-    )
+        return shared_data(problem, certified)
     found: list[Precoders] = []
-    if refined.violation == 0:
-        found.append((refined.comm_precoders, refined.radar_precoders))
-    interleaved = RelaxedProblem(s, "interleaved", problem.sinr_db, problem.mode)
-    try:
-        comm, radar = p2.extract(interleaved, solve_certified("p1-noncoherent", interleaved, solver))
-        found.append((comm, separate_streams(radar)))
-    except Infeasible:
-        if not found:
-            return shared_data(problem, certified)
+    for server in (best_server(problem, certified), strongest_server(s), s.subcarrier_node):
+        served = replace(problem, data_from=np.arange(s.n_nodes)[:, None] == server)
+        try:
+            found.append(shared_data(served, solve_certified("p1-noncoherent", served, solver)))
+        except Infeasible:
+            continue
+    if not found:
+        return shared_data(problem, certified)
     return min(found, key=lambda pair: measure(s, problem.sinr_db, pair[0], pair[1], problem.mode).value)
 
 
-def _entries_in_use(comm: ComplexArray, radar: ComplexArray) -> NDArray[np.intp]:
-    """Entries that are 0 stay 0, so that signals that share no stream never correlate."""
-    stacked = stacked_precoders(comm, radar)
-    used = stacked != 0
-    return np.where(used, np.cumsum(used).reshape(used.shape) - 1, -1)
+def best_server(problem: RelaxedProblem, certified: CertifiedSolution) -> NDArray[np.intp]:
+    """(L,) node that gives the users of each subcarrier the largest shares of their useful power."""
+    s = problem.scenario
+    channels = s.channels
+    useful = np.real(
+        np.einsum("nulm,nulmk,nulk->nul", channels.conj(), certified.point.comm_covariances, channels, optimize=True)
+    )
+    node: NDArray[np.intp] = (useful / useful.sum(axis=0)).sum(axis=1).argmax(axis=0)
+    return node
 
 
-def one_server_per_user(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:
-    """Data of each user and subcarrier from the node that gives most, radar silent towards all users.
-
-    The SINR may fall short: the other nodes' data are dropped.
-    """
-    s, point = problem.scenario, certified.point
-    comm = data_precoders(s, point.comm_covariances)
-    useful = np.abs(np.einsum("nulm,nulm->nul", s.channels.conj(), comm))
-    comm = comm * (useful == useful.max(axis=0, initial=0.0))[..., None]
-    radar = factors(node_blocks(point.covariances, s.n_nodes) - outer(comm).sum(axis=1))
-    if problem.n_constrained_users:
-        heard, sizes, _ = np.linalg.svd(
-            radar.conj().swapaxes(2, 3) @ s.channels.transpose(0, 2, 3, 1), full_matrices=False
-        )
-        heard = heard * (sizes > 1e-9 * sizes[..., :1])[..., None, :]
-        radar = radar - (radar @ heard) @ heard.conj().swapaxes(2, 3)
-    return comm, separate_streams(radar)
+def strongest_server(scenario: Scenario) -> NDArray[np.intp]:
+    """(L,) node whose weakest user has the strongest channel."""
+    gain = np.sum(np.abs(scenario.channels) ** 2, axis=-1)
+    node: NDArray[np.intp] = gain.min(axis=1).argmax(axis=0)
+    return node
 
 
 def shared_data(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:
-    """Theorem 2: data from every node as in the relaxed solution, all R_nn,l kept; nodes correlate through the data."""
+    """Theorem 2: data as in the relaxed solution, all R_nn,l kept; nodes correlate through data that several send."""
     s, point = problem.scenario, certified.point
-    comm = data_precoders(s, point.comm_covariances)
+    comm = data_precoders(s, point.comm_covariances) * problem.sends_data[:, None, :, None]
     rest = node_blocks(point.covariances, s.n_nodes) - outer(comm).sum(axis=1)
     return comm, separate_streams(factors(rest))
 

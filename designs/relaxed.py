@@ -51,6 +51,8 @@ class RelaxedProblem:
     sinr_db : SINR threshold Gamma_c of every user on every subcarrier [dB]; None drops the SINR constraints.
     mode : the estimator whose bound is minimized, as in :func:`disac.designs.crb`.
     sidelobes : limits on the autocorrelation of each link's spectrum; None for none.
+    data_from : (N, L) whether node n sends data on subcarrier l, for ``block-diagonal``; None for all nodes. Elsewhere
+        R_c does not count as useful power, so that it may be taken for radar.
     """
 
     scenario: Scenario
@@ -58,8 +60,11 @@ class RelaxedProblem:
     sinr_db: float | None
     mode: str = "hybrid"
     sidelobes: SidelobeLimits | None = None
+    data_from: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
+        if self.data_from is not None and self.signal != "block-diagonal":
+            raise ValueError(f"data_from: is for signal = 'block-diagonal', not {self.signal!r}")
         if self.signal not in get_args(Signal):
             raise ValueError(f"signal = {self.signal!r}: must be one of {', '.join(get_args(Signal))}")
         if self.sinr_db is not None and not -300 <= self.sinr_db <= 300:
@@ -83,6 +88,11 @@ class RelaxedProblem:
             return np.ones((s.n_nodes, s.n_subcarriers), dtype=bool)
         served: NDArray[np.bool_] = np.arange(s.n_nodes)[:, None] == s.subcarrier_node[None, :]
         return served
+
+    @property
+    def sends_data(self) -> NDArray[np.bool_]:
+        """(N, L) whether data of node n on subcarrier l count as useful power."""
+        return self.serves if self.data_from is None else self.data_from
 
 
 @dataclass(frozen=True)

@@ -100,4 +100,5 @@ def keep_solution(problem: RelaxedProblem, solution: NativeSolution) -> None:
 
 
 def _resumes(memory: _Memory, problem: RelaxedProblem) -> bool:
-    return memory.scenario is problem.scenario and problem.n_constrained_users == 1 and problem.sidelobes is None
+    plain = problem.sidelobes is None and problem.data_from is None
+    return plain and memory.scenario is problem.scenario and problem.n_constrained_users == 1

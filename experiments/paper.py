@@ -211,7 +211,8 @@ def solve_trial(point: Point, key: TrialKey, *, refined: bool) -> Record:
         "processor_share": share,
         "total_seconds": seconds,
     }
-    sent = _refined(problem, solver, certified) if refined or design in ("p2", "p3") else None
+    quickly_sent = design in ("p2", "p3") or (design == "p1-noncoherent" and solver == "native")
+    sent = _refined(problem, solver, certified) if refined or quickly_sent else None
     if direct is not None:
         record["direct_m2"] = direct.value
     if sent is not None:

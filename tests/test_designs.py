@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import itertools
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from design_scenes import covariances_twin, scene, sinr_twin
 
 from disac.designs import DEFAULT_SOLVER, Infeasible, Unidentifiable, crb, design, design_names
+from disac.designs.convex import solve_certified
+from disac.designs.relaxed import RelaxedProblem
 from disac.designs.result import GAP_LIMIT, RESIDUAL_LIMIT
 
 DESIGNS = design_names()
@@ -176,6 +179,21 @@ def test_uncorrelated_nodes_do_not_care_for_phases(key):
     joint = solved("sensing-only", key)
     spread = crb_over_phases(joint.scenario, joint.covariances, phases)
     assert spread.mean() > joint.value
+
+
+@pytest.mark.parametrize("key", ["one of each", "two of each", "three nodes"])
+def test_one_node_per_subcarrier_sends_data_without_loss(key):
+    """Uncorrelated nodes, and for the nodes that serve, the CRB sent is the relaxed one: Theorem 2 applies."""
+    result = solved("p1-noncoherent", key)
+    s = result.scenario
+    sending = np.abs(result.comm_precoders).max(axis=(1, 3)) > 1e-9
+    assert np.all(sending.sum(axis=0) == 1)
+    served = replace(RelaxedProblem(s, "block-diagonal", result.sinr_db), data_from=sending)
+    certified = solve_certified("test", served, "native")
+    assert certified.bound.value * (1 - GAP_LIMIT) <= result.value <= certified.bound.value * (1 + GAP_LIMIT)
+    blocks = result.covariances.reshape(s.n_subcarriers, s.n_nodes, s.n_tx, s.n_nodes, s.n_tx)
+    between = blocks.transpose(1, 3, 0, 2, 4)[~np.eye(s.n_nodes, dtype=bool)]
+    assert not between.any()
 
 
 def test_p2_sends_on_its_own_subcarriers_only():

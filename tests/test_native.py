@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -216,6 +217,29 @@ def test_value_equals_that_of_clarabel(signal: Signal, n_users: int, mode: str) 
     assert own.bound.value <= other.relaxed_value * (1 + 1e-9)
     assert other.bound.value <= own.relaxed_value * (1 + 1e-9)
     assert own.relaxed_value == pytest.approx(other.relaxed_value, rel=gap + 1e-7)
+
+
+@pytest.mark.parametrize("n_users", [1, 2])
+def test_data_from_some_nodes_only_has_the_value_of_clarabel(n_users: int) -> None:
+    """Between P.1 with block-diagonal covariances and P.2, which keeps the other nodes silent too."""
+    s = scene(2, 1, n_users, 4, seed=7)
+    everywhere = RelaxedProblem(s, "block-diagonal", 8.0)
+    problem = replace(everywhere, data_from=RelaxedProblem(s, "interleaved", 8.0).serves)
+    own, other = (solve_certified("test", problem, solver) for solver in ("native", "clarabel"))
+    assert own.relaxed_value / own.bound.value - 1 <= 2e-7
+    gap = other.relaxed_value / other.bound.value - 1
+    assert gap < 1e-4
+    assert own.bound.value <= other.relaxed_value * (1 + 1e-9)
+    assert other.bound.value <= own.relaxed_value * (1 + 1e-9)
+    freer, tighter = (solve_certified("test", p, "native") for p in (everywhere, RelaxedProblem(s, "interleaved", 8.0)))
+    assert freer.relaxed_value < 0.999 * own.bound.value
+    assert own.relaxed_value < 0.999 * tighter.bound.value
+
+
+def test_data_from_is_for_block_diagonal_covariances() -> None:
+    s = scene(2, 1, 1, 4)
+    with pytest.raises(ValueError, match=r"data_from: is for signal = 'block-diagonal', not 'joint'"):
+        RelaxedProblem(s, "joint", 8.0, data_from=np.ones((2, 4), dtype=bool))
 
 
 def test_designs_are_ordered_by_their_freedom() -> None:

@@ -401,6 +401,7 @@ def _separate_groups(
     """Data covariances of each node, subcarrier and user, and radar covariances where a node's subcarriers share one.
 
     Without sharing, a radar part may be counted as data of any user: that raises the SINR and changes nothing else.
+    Where not all nodes send data, each vector comes twice, the second time 0 where the node sends none.
     """
     s = relaxed.scenario
     n_users, sinr = relaxed.n_constrained_users, relaxed.sinr
@@ -412,10 +413,15 @@ def _separate_groups(
     forms = None
     if n_users:
         user = np.arange(n_users)
-        weights = np.zeros((n_users, n_users, n_users, n_users), dtype=complex)
+        vectors = channels[subcarrier, node]
+        if relaxed.data_from is not None:
+            vectors = np.concatenate([vectors, vectors * relaxed.data_from[node, subcarrier, None, None]], axis=-1)
+        width = vectors.shape[-1]
+        weights = np.zeros((n_users, n_users, width, width), dtype=complex)
         weights[:, user, user, user] = -sinr
-        weights[user, user, user, user] = 1
-        forms = Forms(np.ascontiguousarray(channels[subcarrier, node])[:, None], weights, subcarrier)
+        own = width - n_users + user
+        weights[user, user, own, own] = 1 if relaxed.data_from is None else 1 + sinr
+        forms = Forms(np.ascontiguousarray(vectors)[:, None], weights, subcarrier)
     # without users, beamforming has no data at all: zero members
     n_members = n_users if beams else max(n_users, 1)
     return (BlockGroup(s.n_tx, len(subcarrier), n_members, forms, senses=True),), shared
