@@ -27,12 +27,14 @@ class EchoTrial:
     scenario : what is true, noise and T included.
     comm_precoders, radar_precoders : (N, U, L, M_t) and (N, L, M_t, Q).
     order : QAM order of the data.
+    known_phases : whether the inter-node phases are zero, as the design takes them, in place of unknown.
     """
 
     scenario: Scenario
     comm_precoders: ComplexArray
     radar_precoders: ComplexArray
     order: int = 4
+    known_phases: bool = False
 
     @cached_property
     def localizer(self) -> Localizer:
@@ -50,7 +52,7 @@ class EchoTrial:
         return crb(self.scenario, sent, "hybrid", self.scenario.n_symbols)
 
     def observe(self, key: TrialKey) -> Statistics:
-        """Sufficient statistics of one trial; inter-node phases are uniform and unknown."""
+        """Sufficient statistics of one trial; unless they are known, inter-node phases are uniform."""
         from disac.estimators import sufficient_statistics
         from disac.simulator import draw_streams, synthesize, transmit
 
@@ -63,5 +65,5 @@ class EchoTrial:
             radar_rng=key.generator(Purpose.RADAR),
         )
         X = transmit(self.comm_precoders, self.radar_precoders, streams)
-        phases = key.generator(Purpose.PHASES).uniform(0.0, 2 * np.pi, s.n_nodes)
+        phases = key.generator(Purpose.PHASES).uniform(0.0, 2 * np.pi, s.n_nodes) * (not self.known_phases)
         return sufficient_statistics(X, synthesize(s, X, rng=key.generator(Purpose.SENSE_NOISE), phases=phases))

@@ -12,12 +12,12 @@ from disac.experiments.sidelobe_sweep import DIRECT, WITHOUT_THRESHOLD, Sidelobe
 from disac.experiments.summary import write_csv
 from disac.simulator import Scenario
 
-DESIGNS = ("p3", "p2", "uniform", "sensing-only", DIRECT, "comm-only")
+DESIGNS = ("p3", "p2", "uniform", "sensing-only", DIRECT, "p1-noncoherent", "comm-only")
 QUICK_DESIGNS = DESIGNS[:4]
 SINR_DB = (0.0, 20.0, 35.0)
 N_SYMBOLS = (1, 16)
 DRAWS, QUICK_DRAWS = 100, 10
-NAMES = {DIRECT: "P.1", "p2": "P.2"}
+NAMES = {DIRECT: "P.1", "p1-noncoherent": "block-diagonal P.1", "p2": "P.2"}
 AVOIDED_WITHIN_DB = 1.0
 """Sidelobes count as those of equal power where the interval of the PSLR lies this near to theirs."""
 

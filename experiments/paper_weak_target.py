@@ -207,6 +207,7 @@ PART = Part(
     unstated=(
         ("scene", f"Fig. 7's with a second target, P_T/sigma_s^2 = {SNR_DB:g} dB, T = 16, one amplitude draw"),
         ("design", "at Gamma_c = 20 dB, made for targets of equal strength; equal power knows no threshold"),
+        ("inter-node phases", "unknown; root CRBs are those of known phases, which matters for P.1 alone"),
         ("detection", "second target's likelihood gain above its 95 % quantile without the target, and within a lobe"),
     ),
 )

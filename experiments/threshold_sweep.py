@@ -30,17 +30,21 @@ LEAVES_AT = 2.0
 
 @dataclass(frozen=True)
 class ThresholdCase:
-    """One design's signals and the SNRs P_T / sigma_s^2 [dB] at which its echoes are simulated."""
+    """One design's signals and the SNRs P_T / sigma_s^2 [dB] at which its echoes are simulated.
+
+    ``known_phases``: whether the inter-node phases are those that the design was made for, in every trial.
+    """
 
     label: str
     comm_precoders: ComplexArray
     radar_precoders: ComplexArray
     snr_db: tuple[float, ...]
+    known_phases: bool = False
 
     @property
     def digest(self) -> str:
-        """Hash of the precoders (hexadecimal)."""
-        content = hashlib.sha256()
+        """Hash of the precoders and of what is known (hexadecimal)."""
+        content = hashlib.sha256(b"known phases" if self.known_phases else b"")
         for array in (self.comm_precoders, self.radar_precoders):
             content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return content.hexdigest()
@@ -82,7 +86,12 @@ class ThresholdSweep:
     def prepare(self, point: Point) -> EchoTrial:
         """The echoes of the point's design at its SNR."""
         (case,) = (case for case in self.cases if case.label == point["design"])
-        return EchoTrial(at_snr(self.scenario, float(point["snr_db"])), case.comm_precoders, case.radar_precoders)
+        return EchoTrial(
+            at_snr(self.scenario, float(point["snr_db"])),
+            case.comm_precoders,
+            case.radar_precoders,
+            known_phases=case.known_phases,
+        )
 
     def run(self, context: EchoTrial, keys: Sequence[TrialKey]) -> list[Record]:
         """One record per key."""

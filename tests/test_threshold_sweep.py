@@ -36,6 +36,31 @@ def test_a_trial_is_that_of_the_link(sent):
     assert trial.bound_m2[0, 0] == pytest.approx(link.expected_crb_m2[0], rel=1e-12)
 
 
+def test_known_phases_are_those_of_the_design(sent):
+    """The link with its phases at zero; another configuration than the trial with unknown phases."""
+
+    class Aligned(LinkTrial):
+        def draw_phases(self, key):
+            return np.zeros(self.scenario.n_nodes)
+
+    key = TrialKey(3, 5, 2)
+    cases = [
+        ThresholdCase("p1", sent.comm_precoders, sent.radar_precoders, (0.0,), known_phases=known)
+        for known in (True, False)
+    ]
+    known, unknown = (ThresholdSweep(sent.scenario, (case,)) for case in cases)
+    trials = [sweep.prepare({"design": "p1", "snr_db": 0.0}) for sweep in (known, unknown)]
+    case = LinkCase((), trials[0].scenario, sent.comm_precoders, sent.radar_precoders)
+    record = Aligned(case, trials[0].scenario, 4, "hybrid", "constant-modulus", 0, None).run(key)
+    errors = [
+        np.sum((trial.localizer.from_statistics(trial.observe(key)).positions - sent.scenario.targets) ** 2)
+        for trial in trials
+    ]
+    assert errors[0] == pytest.approx(record["sq_error_m2"], rel=1e-12)
+    assert errors[1] != pytest.approx(record["sq_error_m2"], rel=1e-6)
+    assert known.config() != unknown.config()
+
+
 def test_records_and_points(sent):
     case = ThresholdCase("uniform", sent.comm_precoders, sent.radar_precoders, (-20.0, 30.0))
     sweep = ThresholdSweep(sent.scenario, (case,))
