@@ -237,7 +237,7 @@ def price_shift(
     outer = channels[..., :, None] * channels[..., None, :].conj()
     weighted = sinr_price[None, :users, :, None, None] * outer
     served = np.einsum("nulij->nlij", weighted)
-    own = (1 + 1 / problem.sinr) * weighted * problem.sends_data[:, None, :, None, None] if users else weighted
+    own = (1 + 1 / problem.sinr) * weighted * problem.sends_data[:, :users, :, None, None] if users else weighted
     diagonal = price[:, None, :, None] * np.eye(s.n_tx) - sidelobe_pull(
         problem.sidelobes, sidelobe_price, s.n_subcarriers
     )
@@ -279,7 +279,7 @@ def sinr_margin(problem: RelaxedProblem, covariances: ComplexArray, comm: Comple
     s = problem.scenario
     channels = s.channels
     received = np.real(np.einsum("nulm,nlmk,nulk->ul", channels.conj(), node_blocks(covariances, s.n_nodes), channels))
-    useful = channels * problem.sends_data[:, None, :, None]
+    useful = channels * problem.sends_data[..., None]
     own = np.real(np.einsum("nulm,nulmk,nulk->ul", useful.conj(), comm, useful))
     margin: RealArray = ((1 + 1 / problem.sinr) * own - received) / s.noise_comm_per_subcarrier - 1
     return margin

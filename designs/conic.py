@@ -619,7 +619,7 @@ def _sinr_map(problem: RelaxedProblem, layout: _Layout) -> tuple[csr_array, Real
 
     for u in range(s.n_users):
         for index, (n, i, m) in enumerate(layout.comm):
-            useful = i == u and problem.sends_data[n, m]
+            useful = i == u and problem.sends_data[n, u, m]
             add(u, m, layout.comm_at(index), toward[n, u, m] * (1 / problem.sinr if useful else -1.0))
         for index, (n, subcarriers) in enumerate(layout.radar):
             for m in subcarriers:

@@ -83,7 +83,8 @@ def least_power(
     Parameters
     ----------
     scenario : with at least one user.
-    serves : (N, L) whether node n sends on subcarrier l; every subcarrier needs a node.
+    serves : (N, L) whether node n sends on subcarrier l, or (N, U, L) whether it does so for user u; every subcarrier
+        needs a node for every user.
     decide : stop as soon as t* is known to lie below or above 1.
     power_price : (N, M_t) prices to start from; any scale.
     """
@@ -170,7 +171,7 @@ def _inside(
 
 def _single_user_limit(scenario: Scenario, serves: Serves) -> float:
     """Upper bound on Gamma: all antennas at P_T on the worst user and subcarrier alone, in phase at each node."""
-    sums = np.abs(scenario.channels).sum(axis=-1) ** 2 * serves[:, None, :]
+    sums = np.abs(scenario.channels).sum(axis=-1) ** 2 * (serves if serves.ndim == 3 else serves[:, None])
     return float(np.min(sums.sum(axis=0)) * scenario.tx_power / scenario.noise_comm_per_subcarrier)
 
 
@@ -178,9 +179,10 @@ class _Program:
     """Uplink fixed point and linear program for one threshold."""
 
     def __init__(self, scenario: Scenario, serves: Serves, sinr: float) -> None:
-        self.scenario, self.serves, self.sinr = scenario, serves, sinr
-        self.channels = scenario.channels * serves[:, None, :, None]
-        self.nodes, self.subcarriers = np.nonzero(serves)
+        self.scenario, self.sinr = scenario, sinr
+        by_user = np.broadcast_to(serves if serves.ndim == 3 else serves[:, None], scenario.channels.shape[:3])
+        self.nodes, self.subcarriers = np.nonzero(by_user.any(axis=1))
+        self.by_user = by_user[self.nodes, :, self.subcarriers]
         self.local = scenario.channels[self.nodes, :, self.subcarriers]
         self.directions: list[ComplexArray] = []
 
@@ -208,7 +210,7 @@ class _Program:
             matrices = self._uplink_covariances(price, uplink.T)
             gains = self.local.conj() @ np.linalg.solve(matrices, self.local.swapaxes(1, 2))
             own = np.real(np.einsum("suu->su", gains))
-            updates = self.sinr * (1 / own - uplink[self.subcarriers])
+            updates = np.where(self.by_user, self.sinr * (1 / own - uplink[self.subcarriers]), np.inf)
             slopes = self.sinr * np.abs(gains) ** 2 / own[..., None] ** 2 * off_diagonal
             target = np.full(uplink.shape, np.inf)
             np.minimum.at(target, self.subcarriers, updates)
@@ -229,7 +231,7 @@ class _Program:
     def proof(self, price: RealArray, uplink: RealArray) -> InfeasibilityProof:
         """The lower bound, after shifting the prices by whatever rounding has cost."""
         matrices = self._uplink_covariances(price, uplink)
-        own = (1 + 1 / self.sinr) * uplink.T[self.subcarriers]
+        own = (1 + 1 / self.sinr) * uplink.T[self.subcarriers] * self.by_user
         outer = self.local[..., :, None] * self.local[..., None, :].conj()
         slack = np.linalg.eigvalsh(matrices[:, None] - own[..., None, None] * outer)
         rounding = 4 * len(price.T) * np.finfo(float).eps * np.abs(matrices).max(initial=0.0)
@@ -274,10 +276,12 @@ class _Program:
             (loads.ravel(), (antenna_rows.ravel(), load_columns.ravel())), shape=(n_antennas, column.size)
         )
         ceiling = coo_array(np.concatenate([np.zeros(size[0]), -np.ones(n_antennas)])[:, None])
+        most = np.append(np.where(np.broadcast_to(self.by_user, shape), np.inf, 0.0), np.inf)
         result = linprog(
             np.append(np.zeros(column.size), 1.0),
             A_ub=hstack([vstack([sinr_rows, power_rows]), ceiling]).tocsc(),
             b_ub=np.concatenate([-np.ones(size[0]), np.zeros(n_antennas)]),
+            bounds=np.column_stack([np.zeros(column.size + 1), most]),
             method="highs",
         )
         if result.status != 0:

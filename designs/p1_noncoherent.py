@@ -4,12 +4,12 @@ Turning node m by an unknown phase phi_m turns R into Phi R Phi^H. The CRB is co
 uniform phases is at least the CRB of the mean, which is that of blkdiag(R): among all R, block-diagonal ones minimize
 this bound, and the problem loses nothing by asking for them.
 
-The relaxation is not tight, though, in spite of Theorem 2: a user's symbol that two nodes send on one subcarrier is
-fully correlated between them, whatever its precoders. Signals are uncorrelated between nodes when one node serves all
-users of a subcarrier while the others send radar there. Once it is said which, the problem is convex again and
-Theorem 2 loses nothing. Three choices are solved: the node that serves best in the relaxed solution, the one with the
-strongest channels, and P.2's, so that the CRB is never above P.2's; it does not depend on the phases at all. Only where
-none of them reaches the SINR do several nodes send a symbol, with the precoders of Theorem 2.
+The relaxation is not tight by itself, in spite of Theorem 2: a user's symbol that two nodes send on one subcarrier is
+fully correlated between them, whatever its precoders. Signals are uncorrelated between nodes when one node serves each
+user of a subcarrier, while the others send other users' data or radar there. Once it is said which, the problem is
+convex again and Theorem 2 loses nothing. Three choices are solved: the node that serves best in the relaxed solution,
+the one with the strongest channel, and P.2's, so that the CRB is never above P.2's; it does not depend on the phases at
+all. Only where none of them reaches the SINR do several nodes send a symbol, with the precoders of Theorem 2.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Precoders = tuple[ComplexArray, ComplexArray]
 
 @register_design("p1-noncoherent")
 def p1_noncoherent(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
-    """Least CRB with R_l = blkdiag(R_nn,l), sent by one node per subcarrier where that reaches the SINR.
+    """Least CRB with R_l = blkdiag(R_nn,l), sent by one node per user and subcarrier where that reaches the SINR.
 
     ``lower_bound`` is that of all block-diagonal covariances. The precoders are the best for their serving nodes and
     never lose to P.2, whose signals are of the same kind.
@@ -52,8 +52,9 @@ def _best(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) ->
     if problem.n_constrained_users == 0:
         return shared_data(problem, certified)
     found: list[Precoders] = []
-    for server in (best_server(problem, certified), strongest_server(s), s.subcarrier_node):
-        served = replace(problem, data_from=np.arange(s.n_nodes)[:, None] == server)
+    for server in (best_server(problem, certified), strongest_server(s), s.subcarrier_node[None]):
+        data_from = np.arange(s.n_nodes)[:, None, None] == np.broadcast_to(server, (s.n_users, s.n_subcarriers))
+        served = replace(problem, data_from=data_from)
         try:
             found.append(shared_data(served, solve_certified("p1-noncoherent", served, solver)))
         except Infeasible:
@@ -64,27 +65,23 @@ def _best(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) ->
 
 
 def best_server(problem: RelaxedProblem, certified: CertifiedSolution) -> NDArray[np.intp]:
-    """(L,) node that gives the users of each subcarrier the largest shares of their useful power."""
-    s = problem.scenario
-    channels = s.channels
-    useful = np.real(
-        np.einsum("nulm,nulmk,nulk->nul", channels.conj(), certified.point.comm_covariances, channels, optimize=True)
-    )
-    node: NDArray[np.intp] = (useful / useful.sum(axis=0)).sum(axis=1).argmax(axis=0)
+    """(U, L) node that gives each user and subcarrier most of its useful power in the relaxed solution."""
+    h, data = problem.scenario.channels, certified.point.comm_covariances
+    useful = np.real(np.einsum("nulm,nulmk,nulk->nul", h.conj(), data, h, optimize=True))
+    node: NDArray[np.intp] = useful.argmax(axis=0)
     return node
 
 
 def strongest_server(scenario: Scenario) -> NDArray[np.intp]:
-    """(L,) node whose weakest user has the strongest channel."""
-    gain = np.sum(np.abs(scenario.channels) ** 2, axis=-1)
-    node: NDArray[np.intp] = gain.min(axis=1).argmax(axis=0)
+    """(U, L) node with the strongest channel to each user and subcarrier."""
+    node: NDArray[np.intp] = np.sum(np.abs(scenario.channels) ** 2, axis=-1).argmax(axis=0)
     return node
 
 
 def shared_data(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:
     """Theorem 2: data as in the relaxed solution, all R_nn,l kept; nodes correlate through data that several send."""
     s, point = problem.scenario, certified.point
-    comm = data_precoders(s, point.comm_covariances) * problem.sends_data[:, None, :, None]
+    comm = data_precoders(s, point.comm_covariances) * problem.sends_data[..., None]
     rest = node_blocks(point.covariances, s.n_nodes) - outer(comm).sum(axis=1)
     return comm, separate_streams(factors(rest))
 

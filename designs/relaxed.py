@@ -51,8 +51,8 @@ class RelaxedProblem:
     sinr_db : SINR threshold Gamma_c of every user on every subcarrier [dB]; None drops the SINR constraints.
     mode : the estimator whose bound is minimized, as in :func:`disac.designs.crb`.
     sidelobes : limits on the autocorrelation of each link's spectrum; None for none.
-    data_from : (N, L) whether node n sends data on subcarrier l, for ``block-diagonal``; None for all nodes. Elsewhere
-        R_c does not count as useful power, so that it may be taken for radar.
+    data_from : (N, U, L) whether node n sends user u data on subcarrier l, for ``block-diagonal``; None for all nodes.
+        Elsewhere R_c does not count as useful power, so that it may be taken for radar.
     """
 
     scenario: Scenario
@@ -91,8 +91,10 @@ class RelaxedProblem:
 
     @property
     def sends_data(self) -> NDArray[np.bool_]:
-        """(N, L) whether data of node n on subcarrier l count as useful power."""
-        return self.serves if self.data_from is None else self.data_from
+        """(N, U, L) whether data of node n on subcarrier l count as useful power of user u."""
+        if self.data_from is not None:
+            return self.data_from
+        return np.broadcast_to(self.serves[:, None], self.scenario.channels.shape[:3])
 
 
 @dataclass(frozen=True)

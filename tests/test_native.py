@@ -224,7 +224,8 @@ def test_data_from_some_nodes_only_has_the_value_of_clarabel(n_users: int) -> No
     """Between P.1 with block-diagonal covariances and P.2, which keeps the other nodes silent too."""
     s = scene(2, 1, n_users, 4, seed=7)
     everywhere = RelaxedProblem(s, "block-diagonal", 8.0)
-    problem = replace(everywhere, data_from=RelaxedProblem(s, "interleaved", 8.0).serves)
+    data_from = np.repeat(RelaxedProblem(s, "interleaved", 8.0).serves[:, None], n_users, axis=1)
+    problem = replace(everywhere, data_from=data_from)
     own, other = (solve_certified("test", problem, solver) for solver in ("native", "clarabel"))
     assert own.relaxed_value / own.bound.value - 1 <= 2e-7
     gap = other.relaxed_value / other.bound.value - 1
@@ -236,10 +237,24 @@ def test_data_from_some_nodes_only_has_the_value_of_clarabel(n_users: int) -> No
     assert own.relaxed_value < 0.999 * tighter.bound.value
 
 
+def test_users_may_be_served_by_different_nodes() -> None:
+    """A node that serves one user of a subcarrier disturbs the other there."""
+    s = scene(2, 1, 2, 4, seed=7)
+    data_from = np.zeros((2, 2, 4), dtype=bool)
+    data_from[[0, 1], [0, 1]] = True
+    problem = RelaxedProblem(s, "block-diagonal", 8.0, data_from=data_from)
+    own, other = (solve_certified("test", problem, solver) for solver in ("native", "clarabel"))
+    assert own.relaxed_value / own.bound.value - 1 <= 2e-7
+    assert own.bound.value <= other.relaxed_value * (1 + 1e-9)
+    assert other.bound.value <= own.relaxed_value * (1 + 1e-9)
+    both = solve_certified("test", replace(problem, data_from=np.ones_like(data_from)), "native")
+    assert both.relaxed_value < own.bound.value
+
+
 def test_data_from_is_for_block_diagonal_covariances() -> None:
     s = scene(2, 1, 1, 4)
     with pytest.raises(ValueError, match=r"data_from: is for signal = 'block-diagonal', not 'joint'"):
-        RelaxedProblem(s, "joint", 8.0, data_from=np.ones((2, 4), dtype=bool))
+        RelaxedProblem(s, "joint", 8.0, data_from=np.ones((2, 1, 4), dtype=bool))
 
 
 def test_designs_are_ordered_by_their_freedom() -> None:

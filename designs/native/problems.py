@@ -401,7 +401,7 @@ def _separate_groups(
     """Data covariances of each node, subcarrier and user, and radar covariances where a node's subcarriers share one.
 
     Without sharing, a radar part may be counted as data of any user: that raises the SINR and changes nothing else.
-    Where not all nodes send data, each vector comes twice, the second time 0 where the node sends none.
+    Where not all nodes send data, each vector comes twice, the second time 0 where the node sends that user none.
     """
     s = relaxed.scenario
     n_users, sinr = relaxed.n_constrained_users, relaxed.sinr
@@ -415,7 +415,8 @@ def _separate_groups(
         user = np.arange(n_users)
         vectors = channels[subcarrier, node]
         if relaxed.data_from is not None:
-            vectors = np.concatenate([vectors, vectors * relaxed.data_from[node, subcarrier, None, None]], axis=-1)
+            useful = vectors * relaxed.data_from[node, :, subcarrier][:, None]
+            vectors = np.concatenate([vectors, useful], axis=-1)
         width = vectors.shape[-1]
         weights = np.zeros((n_users, n_users, width, width), dtype=complex)
         weights[:, user, user, user] = -sinr
