@@ -32,6 +32,8 @@ CORRELATED = ("p1",)
 """Designs whose bound depends on the inter-node phases: these are known in their trials."""
 OFFSETS_DB = (-3.0, -2.0, -1.0, -0.5, 0.0, 0.5)
 """SNRs of the simulation relative to the predicted threshold, which is rounded to half a decibel."""
+CORRELATED_OFFSETS_DB = (-3.0, 0.0, 6.0, 12.0, 18.0, 24.0)
+"""The same for :data:`CORRELATED` designs, whose likelihood has maxima within the main lobe that are not predicted."""
 TRIALS, QUICK_TRIALS = 1200, 200
 WITHIN_DB = 1.0
 """The threshold counts as predicted where the simulated one lies this near."""
@@ -57,9 +59,9 @@ def compute(folder: Path, effort: Effort) -> list[Row]:
             scenario.tx_power,
         )
         theory[name] = predicted
-        middle = round(2 * predicted.threshold_db) / 2
-        snrs = tuple(middle + offset for offset in OFFSETS_DB)
         known = name in CORRELATED
+        middle = round(2 * predicted.threshold_db) / 2
+        snrs = tuple(middle + offset for offset in (CORRELATED_OFFSETS_DB if known else OFFSETS_DB))
         cases.append(ThresholdCase(name, result.comm_precoders, result.radar_precoders, snrs, known_phases=known))
         with DrawBar(f"threshold, {name}") as bar:
             run_campaign(

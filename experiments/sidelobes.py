@@ -128,7 +128,7 @@ def plot_threshold(
     ----------
     rows : simulated points, see :func:`disac.experiments.threshold_sweep.threshold_rows`.
     theory : predictions by design.
-    relative_db : SNRs of the curves relative to each design's predicted threshold [dB].
+    relative_db : SNRs of the curves relative to each design's predicted threshold [dB], beside those simulated.
     """
     n_columns = min(2, len(theory))
     n_rows = -(-len(theory) // n_columns)
@@ -137,8 +137,12 @@ def plot_threshold(
         for ax in axes[len(theory) :]:
             ax.set_axis_off()
         for ax, (label, predicted) in zip(axes, theory.items(), strict=False):
-            at = predicted.threshold_db + np.asarray(relative_db, dtype=float)
-            curves = [predicted.row(float(snr)) for snr in at]
+            own = [row for row in rows if row["design"] == label]
+            snr, rmse, low, high = (
+                np.array([row[name] for row in own]) for name in ("snr_db", "rmse_m", "rmse_low_m", "rmse_high_m")
+            )
+            at = np.union1d(predicted.threshold_db + np.asarray(relative_db, dtype=float), snr)
+            curves = [predicted.row(float(one)) for one in at]
             for column, style, name in (
                 ("mie_rmse_m", "-", "interval errors"),
                 ("rcrb_m", ":", "root CRB"),
@@ -146,10 +150,6 @@ def plot_threshold(
                 ("zz_coupled_rmse_m", "-.", "Ziv-Zakai, coupled"),
             ):
                 ax.plot(at, [row[column] for row in curves], style, label=name)
-            own = [row for row in rows if row["design"] == label]
-            snr, rmse, low, high = (
-                np.array([row[name] for row in own]) for name in ("snr_db", "rmse_m", "rmse_low_m", "rmse_high_m")
-            )
             error = np.stack([rmse - low, high - rmse])
             ax.errorbar(snr, rmse, yerr=error, ls="none", marker="o", ms=3, mfc="white", color="k", label="simulated")
             ax.axvline(predicted.threshold_db, color="0.6", lw=0.8)
