@@ -170,24 +170,28 @@ class Trial:
         """Best fit of K targets; None when no candidate has a finite likelihood.
 
         A fit that leaves more than noise is a wrong maximum, since K targets explain the data. Then all starts are
-        followed, not only those that lead while targets are added.
+        followed, not only those that lead while targets are added, and targets exchanged in the best fits that result.
         """
-        best = self._add_targets(n_targets, BEAM)
-        if best is None:
+        fits = self._add_targets(n_targets, BEAM)
+        if not fits:
             return None
+        best, explained = fits[0], True
         if n_targets > 1:
             best, explained = self._exchange(best)
-            if not explained and (wider := self._add_targets(n_targets, self._search.n_starts)) is not None:
-                best = max(best, self._exchange(wider)[0], key=lambda fit: fit.value)
+        for other in () if explained else self._add_targets(n_targets, self._search.n_starts):
+            fit, explained = self._exchange(other)
+            best = max(best, fit, key=lambda fit: fit.value)
+            if explained:
+                break
         polished = self.climb(best.targets, self._search.tolerance)
         return best if polished is None else replace(polished, evaluations=polished.evaluations + best.evaluations)
 
-    def _add_targets(self, n_targets: int, beam: int) -> Fit | None:
-        """Best of the fits reached by adding targets one by one to the ``beam`` best fits of fewer."""
+    def _add_targets(self, n_targets: int, beam: int) -> list[Fit]:
+        """The best fits reached by adding targets one by one to the ``beam`` best fits of fewer."""
         fits = self._extend(Targets.none(len(self._scene.nodes)), self._search.n_starts)
         for _ in range(1, n_targets):
             fits = [longer for fit in self._best(fits, beam) for longer in self._extend(fit.targets, 2)]
-        return max(fits, key=lambda fit: fit.value, default=None)
+        return self._best(fits, BEAM)
 
     def _exchange(self, best: Fit) -> tuple[Fit, bool]:
         """The fit after targets moved elsewhere as long as that explains more, and whether it leaves mere noise."""
