@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from disac.designs.certificate import node_blocks
 from disac.designs.convex import CertifiedSolution, convex_design, solve_certified
 from disac.designs.extraction import data_precoders, factors, outer
+from disac.designs.feasibility import least_power
 from disac.designs.measure import measure
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem
-from disac.designs.result import DesignResult, Infeasible
+from disac.designs.result import DesignResult
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
@@ -38,7 +39,8 @@ def p1_noncoherent(scenario: Scenario, sinr_db: float | None, *, solver: str) ->
     """Least CRB with R_l = blkdiag(R_nn,l), sent by one node per user and subcarrier where that reaches the SINR.
 
     ``lower_bound`` is that of all block-diagonal covariances. The precoders are the best for their serving nodes and
-    never lose to P.2, whose signals are of the same kind.
+    never lose to P.2, whose signals are of the same kind. Near the edge of the SINR one server may not be enough; then
+    several nodes send a symbol, and ``value`` is that of the design's own phases, which may lie below ``lower_bound``.
     """
 
     def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:
@@ -54,11 +56,9 @@ def _best(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) ->
     found: list[Precoders] = []
     for server in (best_server(problem, certified), strongest_server(s), s.subcarrier_node[None]):
         data_from = np.arange(s.n_nodes)[:, None, None] == np.broadcast_to(server, (s.n_users, s.n_subcarriers))
-        served = replace(problem, data_from=data_from)
-        try:
+        if least_power(s, data_from, problem.sinr, decide=True).upper < 1:
+            served = replace(problem, data_from=data_from)
             found.append(shared_data(served, solve_certified("p1-noncoherent", served, solver)))
-        except Infeasible:
-            continue
     if not found:
         return shared_data(problem, certified)
     return min(found, key=lambda pair: measure(s, problem.sinr_db, pair[0], pair[1], problem.mode).value)

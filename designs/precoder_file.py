@@ -78,7 +78,8 @@ def load_precoders(path: str | os.PathLike[str], scenario: Scenario, *, same_sce
     except FileNotFoundError:
         raise
     except (KeyError, TypeError, ValueError, EOFError, OSError, BadZipFile) as error:
-        raise ValueError(f"{path}: is not a precoder file of disac ({error})") from None
+        reason = "" if "pickled" in str(error) else f" ({error})"
+        raise ValueError(f"{path}: is not a precoder file of disac{reason}") from None
     s = scenario
     expected = {
         "comm_precoders": ((s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx), saved.comm_precoders.shape),

@@ -243,6 +243,7 @@ def run_link(
         run_job,
         save_job,
         stopping_policy,
+        stored_shard,
         summarize_job,
     )
     from disac.experiments.run_folder import fresh_folder, rerun_line, usable_cores, write_provenance
@@ -258,6 +259,7 @@ def run_link(
         refuse_other_options("resumed", "workers", "executor", "scheduler", "shard", "trial_timeout")
         with told_errors():
             job, seed, stopping = load_job(resumed)
+            shard = shard or stored_shard(resumed)
         folder = resumed
     else:
         if file is not None and chosen("preset"):

@@ -59,7 +59,7 @@ def design(
             result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER, **limits)
         for line in summary_lines(result):
             click.echo(line)
-        scenario.to_toml(folder / "scenario.toml")
+        result.scenario.to_toml(folder / "scenario.toml")
         save_precoders(folder / "precoders.npz", result)
         if netcdf:
             save_precoders(folder / "precoders.nc", result)

@@ -30,16 +30,21 @@ def store_of(run: Path) -> Path:
     return path
 
 
+SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "netcdf": ".nc"}
+"""File types of ``disac export`` and their suffixes."""
+
+
 @contextmanager
 def told_errors() -> Iterator[None]:
     """Turn what a user can mend into one line; anything else keeps its traceback."""
+    from disac.designs.conic import SolverFailure
     from disac.experiments.executors import WorkersUnavailable
     from disac.experiments.experiment import ExperimentError
     from disac.experiments.store import StoreError
 
     try:
         yield
-    except (StoreError, WorkersUnavailable, ExperimentError, ValueError, OSError) as error:
+    except (StoreError, WorkersUnavailable, ExperimentError, SolverFailure, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -84,19 +89,20 @@ def show(run: Path) -> None:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["csv", "parquet", "netcdf"]),
-    default="csv",
-    show_default=True,
-    help="File type.",
+    type=click.Choice(list(SUFFIXES)),
+    help="File type; default: that of the suffix of --out, else csv.",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; default: beside the run.")
-def export(run: Path, kind: str, out: Path | None) -> None:
+def export(run: Path, kind: str | None, out: Path | None) -> None:
     """Export all records with units and provenance (Parquet and NetCDF need the extra disac[io])."""
     from disac.experiments.run_export import export as write
 
     path = store_of(run)
-    suffix = {"csv": ".csv", "parquet": ".parquet", "netcdf": ".nc"}[kind]
-    target = out or path.with_name("records" + suffix)
+    if kind is None:
+        kind = next((name for name, suffix in SUFFIXES.items() if out is not None and out.suffix == suffix), "csv")
+    target = out or path.with_name("records" + SUFFIXES[kind])
+    if target.suffix != SUFFIXES[kind]:
+        raise click.UsageError(f"--out {out}: a {kind} file ends in {SUFFIXES[kind]}; others are {', '.join(SUFFIXES)}")
     with told_errors():
         write(path, kind, target)
     click.echo(f"wrote {target}")

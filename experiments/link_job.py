@@ -232,6 +232,17 @@ def load_job(folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
     return LinkJob(experiment, infeasible), settings["seed"], policy_from_dict(settings["stopping"])
 
 
+def stored_shard(folder: Path) -> tuple[int, int] | None:
+    """Part (i, n) of all trials that the folder's run is; None for all of them, or before the first commit."""
+    from disac.experiments.store import RunReader
+
+    if not (folder / STORE).is_file():
+        return None
+    with RunReader(folder / STORE) as run:
+        stored = run.meta()["shard"]
+    return None if stored is None else (int(stored[0]), int(stored[1]))
+
+
 def run_job(
     job: LinkJob,
     folder: Path,

@@ -64,7 +64,7 @@ SCENES: dict[str, dict[str, PointValue]] = {
 }
 DESIGNS = {"p1": "P.1", "p1-noncoherent": "block-diagonal P.1", "p2": "P.2", "p3": "P.3"}
 FULL_THRESHOLDS_DB, FULL_DRAWS = (20.0, 30.0), 8
-QUICK_THRESHOLDS_DB, QUICK_DRAWS = (30.0,), 3
+QUICK_THRESHOLDS_DB, QUICK_DRAWS = (30.0,), 2
 QUICK_MODELS = ("independent", "tdl-a", "tdl-d")
 
 

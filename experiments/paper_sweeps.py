@@ -192,7 +192,7 @@ _SWEEPS = (
         series=("n_users", (1, 2, 3)),
         fixed={"n_nodes": 2, "n_targets": 2},
         full=Effort(grid=_FULL_THRESHOLDS, draws=8, refined=2),
-        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
+        quick=Effort(grid=_QUICK_THRESHOLDS, draws=2),
         unstated=(("numbers of users", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, *_COMMON),
         compared=(
             "As in the paper, P.1 lies below P.2 and P.2 below P.3, and users cost CRB and largest threshold. Unlike "
@@ -209,7 +209,7 @@ _SWEEPS = (
         series=("n_targets", (1, 2, 3)),
         fixed={"n_nodes": 2, "n_users": 1},
         full=Effort(grid=_FULL_THRESHOLDS, draws=8, refined=2),
-        quick=Effort(grid=_QUICK_THRESHOLDS, draws=3),
+        quick=Effort(grid=_QUICK_THRESHOLDS, draws=2),
         unstated=(("numbers of targets", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, _ONE_TARGET, *_COMMON),
         compared=(
             "As in the paper, targets cost CRB and leave the largest threshold where it is. The block-diagonal P.1 "

@@ -68,7 +68,7 @@ FIG7 = (("n_nodes", 4), ("n_targets", 1), ("n_users", 1))
 FULL = (Scene("fig5", FIG5, (0.0, 10.0, 20.0)), Scene("fig7", FIG7, (0.0, 10.0, 20.0, 30.0)))
 QUICK = (Scene("fig5", FIG5, (0.0, 20.0)), Scene("fig7", FIG7, (20.0,)))
 FULL_DRAWS, FULL_TRIALS = 6, 40
-QUICK_DRAWS, QUICK_TRIALS = 3, 12
+QUICK_DRAWS, QUICK_TRIALS = 2, 16
 
 
 def cases(scenes: Sequence[Scene], n_draws: int, seed: int) -> tuple[Case, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -129,7 +130,7 @@ class ThresholdTheory:
         """Noise powers sigma_s^2."""
         return np.asarray(self.tx_power / 10 ** (np.asarray(snr_db, dtype=float) / 10))
 
-    @property
+    @cached_property
     def threshold_db(self) -> float:
         """SNR at which the predicted RMSE is :data:`LEAVES_AT` times the root CRB [dB]."""
         return float(10 * np.log10(self.tx_power / self.intervals.threshold_noise(LEAVES_AT**2)))

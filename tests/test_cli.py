@@ -201,6 +201,8 @@ def test_shards_merge_into_the_single_run(finished, tmp_path):
     for part in ("1", "2"):
         result = _invoke(*QUICK, "--workers", 1, "--shard", f"{part}/2", "--out", tmp_path / part)
         assert result.exit_code == 0, result.output
+    again = _invoke("run", "link", "--resume", tmp_path / "2")
+    assert again.exit_code == 0, again.output
     result = _invoke("merge", tmp_path / "2", tmp_path / "1", "--out", tmp_path / "both")
     assert result.exit_code == 0, result.output
     assert _records(tmp_path / "both") == _records(folder)
@@ -236,6 +238,33 @@ def test_doctor_names_solvers_threads_and_file_system(tmp_path):
     assert result.exit_code == 0, result.output
     for text in ("CLARABEL", "threads of", "numba", "run folder"):
         assert text in result.output
+
+
+def test_export_takes_its_format_from_the_suffix(finished, tmp_path):
+    folder, _ = finished
+    result = _invoke("export", folder, "--out", tmp_path / "records.nc")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "records.nc").read_bytes()[:4] in (b"\x89HDF", b"CDF\x01", b"CDF\x02")
+    for wrong in (("--out", tmp_path / "records.xyz"), ("--format", "csv", "--out", tmp_path / "other.nc")):
+        result = _invoke("export", folder, *wrong)
+        assert result.exit_code == 2
+        assert "a csv file ends in .csv" in result.output
+        assert not wrong[-1].exists()
+
+
+def test_a_missing_solver_and_a_single_node_on_the_command_line(tmp_path):
+    import cvxpy
+
+    if "MOSEK" not in cvxpy.installed_solvers():
+        result = _invoke("design", "p2", "--solver", "mosek", "--out", tmp_path / "mosek")
+        assert result.exit_code == 1
+        assert "Error: solver = 'mosek': is not installed" in result.output
+    result = _invoke("design", "single-node", "--sinr-db", 0, "--out", tmp_path / "one")
+    assert result.exit_code == 0, result.output
+    sent = ("--scenario", tmp_path / "one" / "scenario.toml", "--precoders", tmp_path / "one" / "precoders.npz")
+    options = ("--snr-db", 20, "--trials", 2, "--workers", 1, "--out", tmp_path / "run")
+    result = _invoke("run", "link", *sent, *options)
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("command", ["status", "show", "export"])
