@@ -1,6 +1,7 @@
 """The command line: what it writes, what it says about wrong input, and that workers do not change a byte."""
 
 import csv
+import importlib.util
 import os
 import shutil
 import sqlite3
@@ -243,8 +244,10 @@ def test_doctor_names_solvers_threads_and_file_system(tmp_path):
 def test_export_takes_its_format_from_the_suffix(finished, tmp_path):
     folder, _ = finished
     result = _invoke("export", folder, "--out", tmp_path / "records.nc")
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / "records.nc").read_bytes()[:4] in (b"\x89HDF", b"CDF\x01", b"CDF\x02")
+    if importlib.util.find_spec("h5netcdf") is None:
+        assert "format 'netcdf' needs the extra disac[io]" in result.output
+    else:
+        assert (tmp_path / "records.nc").read_bytes()[:4] == b"\x89HDF"
     for wrong in (("--out", tmp_path / "records.xyz"), ("--format", "csv", "--out", tmp_path / "other.nc")):
         result = _invoke("export", folder, *wrong)
         assert result.exit_code == 2
