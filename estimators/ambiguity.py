@@ -245,7 +245,7 @@ def ambiguity_surface(
 
     Raises
     ------
-    ValueError : wrong signal, mode, target, ``others`` or area.
+    ValueError : wrong signal, mode, target, ``others``, step or area.
     """
     s = scenario
     if not 0 <= target < s.n_targets:
@@ -259,6 +259,8 @@ def ambiguity_surface(
     signatures = Signatures(s, signal, mode)
     if step_m is None:
         step_m = default_step_m(s, mode, area)
+    if not step_m > 0:
+        raise ValueError(f"step_m = {step_m}: must be > 0")
     surface = TargetCriterion(signatures, target, others)
     grid = coarse_grid(area, step_m)
     x, y = np.unique(grid.points[:, 0]), np.unique(grid.points[:, 1])

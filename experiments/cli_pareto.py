@@ -63,7 +63,7 @@ def pareto(
     \b
     disac run pareto --design p2,p3 --sinr-db 20 --sidelobe-db -6 --sidelobe-db -13 --draws 10
     """
-    from disac.experiments.cli import ARGUMENTS
+    from disac.experiments.cli import ARGUMENTS, chosen
     from disac.experiments.paper_job import DrawBar
     from disac.experiments.pareto import ParetoSweep
     from disac.experiments.pareto_front import pareto_summary, plot_pareto, summary_lines
@@ -74,7 +74,10 @@ def pareto(
     scenario = _scene(preset, file, settings)
     say_warnings(scenario)
     if quick:
-        designs, draws, realizations, localized = "p2", min(draws, 2), min(realizations, 5), min(localized, 1)
+        designs = designs if chosen("designs") else "p2"
+        draws = draws if chosen("draws") else 2
+        realizations = realizations if chosen("realizations") else 5
+        localized = localized if chosen("localized") else 1
     with told_errors():
         experiment = ParetoSweep(
             scenario,

@@ -133,11 +133,16 @@ def ambiguity(
     others: str,
     out: Path | None,
 ) -> None:
-    """The likelihood's expected surface over the search area, with its highest sidelobes."""
+    """The likelihood's expected surface over the search area, with its highest sidelobes.
+
+    A sidelobe is a local maximum outside the basin of the true position; all of them are in sidelobes.csv.
+    """
     from disac.designs import design
     from disac.estimators.ambiguity import ambiguity_surface
-    from disac.experiments.run_folder import new_folder
+    from disac.experiments.cli import ARGUMENTS
+    from disac.experiments.run_folder import new_folder, write_provenance
     from disac.experiments.sidelobes import plot_ambiguity
+    from disac.experiments.summary import write_csv
 
     scenario, threshold = scenario_of(preset, file, settings, sinr_db)
     say_warnings(scenario)
@@ -145,10 +150,13 @@ def ambiguity(
         result = design(name, scenario, threshold_given(threshold))
         surface = ambiguity_surface(result.scenario, result.covariances, mode=mode, target=target, others=others)
     folder = new_folder("ambiguity", out)
+    write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
     plot_ambiguity(result.scenario, surface, folder / "ambiguity")
-    for peak in surface.sidelobes[:5]:
-        x, y = peak.position
-        click.echo(f"sidelobe {peak.level_db:.2f} dB at ({x:.2f}, {y:.2f}) m")
+    rows = [{"x_m": p.position[0], "y_m": p.position[1], "level_db": p.level_db} for p in surface.sidelobes]
+    if rows:
+        write_csv(rows, folder / "sidelobes.csv")
+    for row in rows[:5]:
+        click.echo(f"{mode}: sidelobe {row['level_db']:.2f} dB at ({row['x_m']:.2f}, {row['y_m']:.2f}) m")
     click.echo(f"{len(surface.sidelobes)} sidelobes in the area; picture in {folder}")
 
 

@@ -81,6 +81,11 @@ def publish(folder: Path, docs: Path, *, command: str) -> list[Path]:
     ]
 
 
+def _command(name: str) -> str:
+    """What computes a figure or part as it is in ``disac reproduce``."""
+    return f"disac reproduce --only {name}" if name in part_names() else f"disac run {name}"
+
+
 def _link(target: Path, page: Path) -> str:
     return Path(os.path.relpath(target, page.parent)).as_posix()
 
@@ -114,7 +119,7 @@ class Section:
             "",
             f"![{self.title}]({picture})",
             "",
-            f"`disac run {self.name}` ([data]({table})). {self.caption}",
+            f"`{_command(self.name)}` ([data]({table})). {self.caption}",
             "",
             "What it decides, alone or with others ([findings](findings.md)):",
             "",
@@ -197,7 +202,7 @@ def findings_text(
     lines = [
         "# Which of the paper's claims hold?",
         "",
-        f"Written by `{command}` from its runs; each figure alone is `disac run FIGURE` with the same options.",
+        f"Written by `{command}` from its runs; each command below takes the same options.",
         *_time_lines(times),
         "Bounds are one-symbol CRBs of the relaxed problems, certified: the largest relative gap between value and",
         f"verified lower bound in these runs is {worst:.1e}. Draws of channels and amplitudes per figure: {draws}.",
@@ -218,7 +223,7 @@ def findings_text(
 def _table(judged: Sequence[Finding]) -> list[str]:
     rows = [
         f"| {finding.claim} | {finding.verdict} | {finding.effect} "
-        f"| {', '.join(f'`disac run {name}`' for name in finding.figures)} |"
+        f"| {', '.join(f'`{_command(name)}`' for name in finding.figures)} |"
         for finding in judged
     ]
     return ["| claim | verdict | effect, 95 % interval | command |", "|---|---|---|---|", *rows]

@@ -194,7 +194,12 @@ def test_sidelobes_and_ambiguity_leave_tables_and_pictures(tmp_path):
     result = _invoke("run", "ambiguity", *SMALL, "--design", "uniform", "--sinr-db", -30, "--out", tmp_path / "a")
     assert result.exit_code == 0, result.output
     assert "sidelobes in the area" in result.output
-    assert (tmp_path / "a" / "ambiguity.png").exists()
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert {"ambiguity.png", "sidelobes.csv", "rerun.txt", "provenance.json"} <= names
+    with (tmp_path / "a" / "sidelobes.csv").open(newline="", encoding="utf-8") as file:
+        levels = [float(row["level_db"]) for row in csv.DictReader(file)]
+    assert f"{len(levels)} sidelobes in the area" in result.output
+    assert levels == sorted(levels, reverse=True)
 
 
 def test_shards_merge_into_the_single_run(finished, tmp_path):
