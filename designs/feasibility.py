@@ -169,9 +169,14 @@ def _inside(
     return float(np.exp(inside))
 
 
+def _by_user(scenario: Scenario, serves: Serves) -> Serves:
+    """(N, U, L) whether node n serves user u on subcarrier l, from the same for all users too."""
+    return np.broadcast_to(serves if serves.ndim == 3 else serves[:, None], scenario.channels.shape[:3])
+
+
 def _single_user_limit(scenario: Scenario, serves: Serves) -> float:
     """Upper bound on Gamma: all antennas at P_T on the worst user and subcarrier alone, in phase at each node."""
-    sums = np.abs(scenario.channels).sum(axis=-1) ** 2 * (serves if serves.ndim == 3 else serves[:, None])
+    sums = np.abs(scenario.channels).sum(axis=-1) ** 2 * _by_user(scenario, serves)
     return float(np.min(sums.sum(axis=0)) * scenario.tx_power / scenario.noise_comm_per_subcarrier)
 
 
@@ -180,7 +185,7 @@ class _Program:
 
     def __init__(self, scenario: Scenario, serves: Serves, sinr: float) -> None:
         self.scenario, self.sinr = scenario, sinr
-        by_user = np.broadcast_to(serves if serves.ndim == 3 else serves[:, None], scenario.channels.shape[:3])
+        by_user = _by_user(scenario, serves)
         self.nodes, self.subcarriers = np.nonzero(by_user.any(axis=1))
         self.by_user = by_user[self.nodes, :, self.subcarriers]
         self.local = scenario.channels[self.nodes, :, self.subcarriers]

@@ -37,14 +37,19 @@ SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "netcdf": ".nc"}
 @contextmanager
 def told_errors() -> Iterator[None]:
     """Turn what a user can mend into one line; anything else keeps its traceback."""
-    from disac.designs.conic import SolverFailure
     from disac.experiments.executors import WorkersUnavailable
     from disac.experiments.experiment import ExperimentError
     from disac.experiments.store import StoreError
 
     try:
         yield
-    except (StoreError, WorkersUnavailable, ExperimentError, SolverFailure, ValueError, OSError) as error:
+    except (StoreError, WorkersUnavailable, ExperimentError, ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    except RuntimeError as error:
+        from disac.designs.conic import SolverFailure
+
+        if not isinstance(error, SolverFailure):
+            raise
         raise click.ClickException(str(error)) from None
 
 
