@@ -24,77 +24,15 @@ from disac.estimators.ambiguity import (
     default_step_m,
     inverse_root,
 )
+from disac.experiments.quadratic_form import quadratic_form_tail, tail_and_slope
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
-_STEPS = np.arange(0.0, 14.0, 0.125)
-_CHUNK = 256
 _TRUTH_STEPS = 120
 _METRIC_STEP_M = 1e-2
 _DIFFERENCE_M = 1e-4
-
-
-def quadratic_form_tail(weights: ArrayLike, noncentralities: ArrayLike) -> RealArray:
-    """Probability that sum_i weights_i abs(v_i)^2 > 0 for independent v_i ~ CN(m_i, 1).
-
-    The moment generating function M is inverted exactly, P = 1/(2 pi j) int M(t) / t dt, along the vertical line
-    through the saddle point of M(t) / t, where the trapezoidal rule in t = saddle + j scale sinh(u) converges
-    exponentially; small probabilities keep their relative accuracy.
-
-    Parameters
-    ----------
-    weights, noncentralities : (..., I) weights_i and abs(m_i)^2 on the last axis; weights of zero are ignored.
-
-    Returns
-    -------
-    (...) probabilities; 0 or 1 where all weights have one sign, 1/2 where all are zero.
-    """
-    w, d = np.broadcast_arrays(np.asarray(weights, dtype=float), np.asarray(noncentralities, dtype=float))
-    shape = w.shape[:-1]
-    probability, _ = _tail_and_slope(w.reshape(-1, w.shape[-1]), d.reshape(-1, w.shape[-1]))
-    return probability.reshape(shape)
-
-
-def _tail_and_slope(w: RealArray, d: RealArray) -> tuple[RealArray, RealArray]:
-    """Tail probabilities (S,) and saddle points, the rates at which they fall with the level, for forms (S, I)."""
-    largest, smallest = w.max(axis=1), w.min(axis=1)
-    probability = np.where(largest > 0, 1.0, np.where(smallest < 0, 0.0, 0.5))
-    slope = np.zeros(len(w))
-    both = np.flatnonzero((largest > 0) & (smallest < 0))
-    for part in np.array_split(both, len(both) // _CHUNK + 1):
-        probability[part], slope[part] = _invert(w[part] / largest[part, None], d[part])
-        slope[part] /= largest[part]
-    return probability, slope
-
-
-def _log_integrand(t: ComplexArray | RealArray, w: RealArray, d: RealArray) -> ComplexArray | RealArray:
-    """log(M(t) / t) at t (S, ...) for weights and noncentralities (S, I)."""
-    w, d = (array.reshape(len(array), *(1,) * (t.ndim - 1), array.shape[1]) for array in (w, d))
-    scaled = w * t[..., None]
-    value: ComplexArray = np.sum(d * scaled / (1 - scaled) - np.log(1 - scaled), axis=-1) - np.log(t)
-    return value
-
-
-def _invert(w: RealArray, d: RealArray) -> tuple[RealArray, RealArray]:
-    """Tail probabilities and saddle points for weights whose largest is 1, so that the saddle point lies in (0, 1)."""
-    low, high = np.zeros(len(w)), np.ones(len(w))
-    for _ in range(60):
-        t = (low + high) / 2
-        room = 1 - w * t[:, None]
-        slope = np.sum(w / room + w * d / room**2, axis=1) - 1 / t
-        low, high = np.where(slope < 0, t, low), np.where(slope < 0, high, t)
-    t = (low + high) / 2
-    room = 1 - w * t[:, None]
-    bend = np.sum((w / room) ** 2 + 2 * d * w**2 / room**3, axis=1) + 1 / t**2
-    scale = 1 / np.sqrt(bend)
-    top = _log_integrand(t, w, d)
-    line = t[:, None] + 1j * scale[:, None] * np.sinh(_STEPS)
-    ratio = np.exp(_log_integrand(line, w, d) - top[:, None]).real * scale[:, None] * np.cosh(_STEPS)
-    ratio[:, 0] /= 2
-    probability: RealArray = np.exp(top) * ratio.sum(axis=1) * (_STEPS[1] / np.pi)
-    return np.clip(probability, 0.0, 1.0), t
 
 
 @dataclass(frozen=True)
@@ -157,7 +95,7 @@ class IntervalErrors:
         energies = self.energies * (self.n_subcarriers / noise_sense)
         weights, parts = _forms(self.sines, energies)
         one = np.ones((len(weights), 1))
-        p, nu = _tail_and_slope(np.hstack([weights, -one]), np.hstack([parts, 0 * one]))
+        p, nu = tail_and_slope(np.hstack([weights, -one]), np.hstack([parts, 0 * one]))
         st = self.sines * nu[:, None]
         cosines = 1 - self.sines**2
         energy = energies * cosines / (1 - st**2) ** 2 + (1 + self.sines * st) / (1 - st**2)

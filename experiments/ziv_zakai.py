@@ -30,7 +30,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from disac.designs import crb
 from disac.estimators.ambiguity import Signatures, default_step_m
-from disac.experiments.threshold_theory import principal_angles, quadratic_form_tail, signal_covariances
+from disac.experiments.quadratic_form import quadratic_form_tail
+from disac.experiments.threshold_theory import principal_angles, signal_covariances
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import ive
-from scipy.stats import f as fisher_snedecor
-from scipy.stats import ncx2
 
 from disac.designs import crb, fisher_information, sample_covariances
 from disac.estimators.ambiguity import Signatures, ambiguity_surface
-from disac.experiments.threshold_theory import (
-    barankin_bound,
-    interval_errors,
-    principal_angles,
-    quadratic_form_tail,
-)
+from disac.experiments.quadratic_form import quadratic_form_tail
+from disac.experiments.threshold_theory import barankin_bound, interval_errors, principal_angles
 from disac.simulator import Scenario, synthesize
 
 MODES = ["hybrid", "tof-genie", "aoa-genie"]
@@ -57,40 +50,6 @@ def two_targets():
 
 def noise_like(rng, shape, variance):
     return np.sqrt(variance / 2) * (rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
-
-
-@pytest.mark.parametrize(("energy", "cosine"), [(2.0, 0.3), (30.0, 0.5), (60.0, 0.9), (200.0, 0.1)])
-def test_one_link_is_decided_with_the_error_rate_of_noncoherent_detection(energy, cosine):
-    """Proakis' formula for two correlated signals of unknown phase, relative accuracy far into the tail."""
-    s = np.sqrt(1 - cosine**2)
-    a, b = np.sqrt(energy * (1 - s) / 2), np.sqrt(energy * (1 + s) / 2)
-    expected = ncx2.sf(b * b, 2, a * a) - 0.5 * np.exp(-((a - b) ** 2) / 2) * ive(0, a * b)
-    tail = quadratic_form_tail([s, -s], [energy * (1 - s) / 2, energy * (1 + s) / 2])
-    assert tail == pytest.approx(expected, rel=1e-9, abs=1e-18)
-
-
-@pytest.mark.parametrize(("plus", "minus", "ratio"), [(1, 1, 1.0), (3, 2, 0.4), (8, 8, 0.05)])
-def test_central_forms_follow_the_f_distribution(plus, minus, ratio):
-    weights = [ratio] * plus + [-1.0] * minus
-    expected = fisher_snedecor.sf(minus / (plus * ratio), 2 * plus, 2 * minus)
-    assert quadratic_form_tail(weights, np.zeros(plus + minus)) == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.statistical(false_alarm=1e-10)
-def test_unequal_weights_with_means_by_simulation():
-    weights = np.array([1.0, 0.3, -0.7, -1.0, 0.5, 0.0])
-    means = np.array([0.3, 1.0, 4.0, 2.0, 0.5, 9.0])
-    rng = np.random.default_rng(0)
-    v = noise_like(rng, (200_000, 6), 1.0) + np.sqrt(means)
-    seen = np.mean((np.abs(v) ** 2) @ weights > 0)
-    expected = quadratic_form_tail(weights, means)
-    tolerance = 6.5 * np.sqrt(expected * (1 - expected) / 200_000)
-    assert abs(seen - expected) < tolerance
-    assert not abs(seen - quadratic_form_tail(weights, 1.1 * means)) < tolerance
-
-
-def test_forms_of_one_sign_and_none():
-    assert quadratic_form_tail([[1.0, 2.0], [-1.0, 0.0], [0.0, 0.0]], np.ones(2)).tolist() == [1.0, 0.0, 0.5]
 
 
 @pytest.mark.statistical(false_alarm=2e-10)
