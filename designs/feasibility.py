@@ -36,6 +36,7 @@ EDGE_TOLERANCE_DB = 1e-4
 _POWER_TOLERANCE = 1e-6
 _PRICE_FLOOR = 1e-6
 _IDLE_ROUNDS = 6
+_KEPT_ROUNDS = 4
 _MAX_TRIALS = 200
 _HOPELESS = 1e9
 _MAX_UPLINK_STEPS = 200
@@ -51,12 +52,14 @@ class LeastPower:
     upper : power max_i P_i / P_T that ``comm_precoders`` use; infinite if none were found.
     comm_precoders : (N, U, L, M_t) precoders that meet Gamma exactly, radar silent.
     proof : prices of the lower bound.
+    directions : (R, S, U, M_t) last R precoder directions of the S serving pairs of node and subcarrier.
     """
 
     lower: float
     upper: float
     comm_precoders: ComplexArray
     proof: InfeasibilityProof
+    directions: ComplexArray
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class FeasibleEdge:
 
 
 def least_power(
-    scenario: Scenario, serves: Serves, sinr: float, *, decide: bool = False, power_price: RealArray | None = None
+    scenario: Scenario, serves: Serves, sinr: float, *, decide: bool = False, start: LeastPower | None = None
 ) -> LeastPower:
     """The least power max_i P_i / P_T at which every user gets ``sinr`` (linear) on every subcarrier.
 
@@ -86,10 +89,13 @@ def least_power(
     serves : (N, L) whether node n sends on subcarrier l, or (N, U, L) whether it does so for user u; every subcarrier
         needs a node for every user.
     decide : stop as soon as t* is known to lie below or above 1.
-    power_price : (N, M_t) prices to start from; any scale.
+    start : answer at a threshold nearby for the same ``serves``, whose prices and directions are the first.
     """
     program = _Program(scenario, serves, sinr)
-    price = np.ones((scenario.n_nodes, scenario.n_tx)) if power_price is None else power_price
+    price = np.ones((scenario.n_nodes, scenario.n_tx))
+    if start is not None:
+        price = start.proof.power_price
+        program.directions.extend(start.directions)
     best_price, best_proof = price, program.proof(price, np.zeros((scenario.n_users, scenario.n_subcarriers)))
     upper, best_precoders = np.inf, np.zeros(scenario.channels.shape, dtype=complex)
     idle = 0
@@ -113,7 +119,8 @@ def least_power(
             break
         if idle:
             price = (price / np.mean(price) + best_price / np.mean(best_price)) / 2
-    return LeastPower(best_proof.power_needed, upper, best_precoders, best_proof)
+    last = np.array(program.directions[-_KEPT_ROUNDS:])
+    return LeastPower(best_proof.power_needed, upper, best_precoders, best_proof, last)
 
 
 def largest_feasible_sinr(scenario: Scenario, serves: Serves) -> FeasibleEdge:
@@ -128,11 +135,11 @@ def largest_feasible_sinr(scenario: Scenario, serves: Serves) -> FeasibleEdge:
     width = 10 ** (EDGE_TOLERANCE_DB / 10) - 1
     feasible: tuple[float, LeastPower] | None = None
     ruled_out: tuple[float, LeastPower] | None = None
-    trial, price = _single_user_limit(scenario, serves) * (1 + width), None
+    trial = _single_user_limit(scenario, serves) * (1 + width)
+    power: LeastPower | None = None
     undecided = False
     for step in range(_MAX_TRIALS):
-        power = least_power(scenario, serves, trial, power_price=price)
-        price = power.proof.power_price
+        power = least_power(scenario, serves, trial, start=power)
         if power.lower > 1:
             ruled_out = (trial, power)
         elif power.upper <= 1:

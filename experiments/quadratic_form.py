@@ -113,5 +113,5 @@ def _invert(w: RealArray, d: RealArray, t: float) -> float:
         total += modulus * (real * np.cos(angle) - imag * np.sin(angle))
         if modulus * np.hypot(real, imag) < 1e-18:
             break
-    probability = np.exp(top) * total * scale * _STEP / np.pi
+    probability: float = np.exp(top) * total * scale * _STEP / np.pi
     return min(max(probability, 0.0), 1.0)
