@@ -14,13 +14,14 @@ all. Only where none of them reaches the SINR do several nodes send a symbol, wi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disac.designs.certificate import node_blocks
-from disac.designs.convex import CertifiedSolution, convex_design, solve_certified
+from disac.designs.convex import CertifiedSolution, assemble, solve_certified
 from disac.designs.extraction import data_precoders, factors, outer
 from disac.designs.feasibility import least_power
 from disac.designs.measure import measure
@@ -40,28 +41,41 @@ def p1_noncoherent(scenario: Scenario, sinr_db: float | None, *, solver: str) ->
 
     ``lower_bound`` is that of all block-diagonal covariances. The precoders are the best for their serving nodes and
     never lose to P.2, whose signals are of the same kind. Near the edge of the SINR one server may not be enough; then
-    several nodes send a symbol, and ``value`` is that of the design's own phases, which may lie below ``lower_bound``.
+    several nodes send a symbol, ``correlates_nodes`` of the result is True and ``value`` is that of the design's own
+    phases, which may lie below ``lower_bound``. Times and iterations are those of all problems solved.
     """
 
-    def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> Precoders:
-        return _best(problem, solver, certified)
+    problem = RelaxedProblem(scenario, "block-diagonal", sinr_db)
+    certified = solve_certified("p1-noncoherent", problem, solver)
+    served = list(_served(problem, certified, solver)) or [(problem, certified)]
+    sent = [shared_data(*pair) for pair in served]
+    values = [measure(scenario, sinr_db, comm, radar, problem.mode).value for comm, radar in sent]
+    result = assemble("p1-noncoherent", problem, solver, certified, *sent[int(np.argmin(values))])
+    further = [answer.solution for _, answer in served if answer is not certified]
+    return replace(
+        result,
+        solve_seconds=result.solve_seconds + sum(one.solve_seconds for one in further),
+        compile_seconds=result.compile_seconds + sum(one.compile_seconds for one in further),
+        iterations=result.iterations + sum(one.iterations for one in further),
+    )
 
-    return convex_design("p1-noncoherent", RelaxedProblem(scenario, "block-diagonal", sinr_db), solver, extract)
 
-
-def _best(problem: RelaxedProblem, solver: str, certified: CertifiedSolution) -> Precoders:
+def _served(
+    problem: RelaxedProblem, certified: CertifiedSolution, solver: str
+) -> Iterator[tuple[RelaxedProblem, CertifiedSolution]]:
+    """The problem solved with one node per user and subcarrier, for every choice of them that reaches the SINR."""
     s = problem.scenario
     if problem.n_constrained_users == 0:
-        return shared_data(problem, certified)
-    found: list[Precoders] = []
+        return
+    tried: list[NDArray[np.bool_]] = []
     for server in (best_server(problem, certified), strongest_server(s), s.subcarrier_node[None]):
         data_from = np.arange(s.n_nodes)[:, None, None] == np.broadcast_to(server, (s.n_users, s.n_subcarriers))
+        if any(np.array_equal(data_from, before) for before in tried):
+            continue
+        tried.append(data_from)
         if least_power(s, data_from, problem.sinr, decide=True).upper < 1:
             served = replace(problem, data_from=data_from)
-            found.append(shared_data(served, solve_certified("p1-noncoherent", served, solver)))
-    if not found:
-        return shared_data(problem, certified)
-    return min(found, key=lambda pair: measure(s, problem.sinr_db, pair[0], pair[1], problem.mode).value)
+            yield served, solve_certified("p1-noncoherent", served, solver)
 
 
 def best_server(problem: RelaxedProblem, certified: CertifiedSolution) -> NDArray[np.intp]:

@@ -128,6 +128,14 @@ class DesignResult:
         return "solved" if solved else "inaccurate"
 
     @property
+    def correlates_nodes(self) -> bool:
+        """Whether nodes send correlated signals; then ``value`` holds for the phases between them that are assumed."""
+        n_nodes, n_tx = self.comm_precoders.shape[0], self.comm_precoders.shape[-1]
+        power = np.abs(self.covariances).reshape(-1, n_nodes, n_tx, n_nodes, n_tx).max(axis=(0, 2, 4))
+        between = power[~np.eye(n_nodes, dtype=bool)]
+        return bool(between.max(initial=0.0) > 1e-12 * power.max())
+
+    @property
     def rcrb_m(self) -> float:
         """Root of ``value``: RCRB of one OFDM symbol [m]."""
         return float(np.sqrt(self.value))

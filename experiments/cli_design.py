@@ -80,7 +80,8 @@ def summary_lines(result: DesignResult) -> list[str]:
         f"{result.name} by {result.solver}: {result.status} (the solver says {result.solver_status or 'nothing'})",
         f"  certified lower bound   {result.lower_bound:.6e} m^2   RCRB {bound:.6g} m, one symbol",
         f"  relaxed value           {result.relaxed_value:.6e} m^2   relative gap {result.gap:.2e}",
-        f"  value of what is sent   {result.value:.6e} m^2   RCRB {result.rcrb_m:.6g} m",
+        f"  value of what is sent   {result.value:.6e} m^2   RCRB {result.rcrb_m:.6g} m"
+        + (", for known phases between nodes" if result.correlates_nodes else ""),
         f"  loss of the extraction  {result.extraction_loss:.2e}",
         f"  largest violation       {c.residual:.1e} of scale",
         f"  time                    {result.solve_seconds:.3f} s, {result.iterations} iterations, "

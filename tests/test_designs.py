@@ -12,6 +12,7 @@ from design_scenes import covariances_twin, scene, sinr_twin
 
 from disac.designs import DEFAULT_SOLVER, Infeasible, Unidentifiable, crb, design, design_names
 from disac.designs.convex import solve_certified
+from disac.designs.feasibility import largest_feasible_sinr
 from disac.designs.relaxed import RelaxedProblem
 from disac.designs.result import GAP_LIMIT, RESIDUAL_LIMIT
 
@@ -193,6 +194,30 @@ def test_one_node_per_user_and_subcarrier_sends_data_without_loss(key):
     blocks = result.covariances.reshape(s.n_subcarriers, s.n_nodes, s.n_tx, s.n_nodes, s.n_tx)
     between = blocks.transpose(1, 3, 0, 2, 4)[~np.eye(s.n_nodes, dtype=bool)]
     assert not between.any()
+
+
+def test_several_servers_near_the_edge_are_said_to_correlate_nodes():
+    """Beyond what one server per symbol reaches the CRB depends on the phases, and its mean keeps the bound."""
+    from disac.designs.phases import crb_over_phases
+
+    s = scene(**SCENES["one of each"])
+    everywhere = np.ones((s.n_nodes, s.n_subcarriers), dtype=bool)
+    result = design("p1-noncoherent", s, largest_feasible_sinr(s, everywhere).sinr_db - 0.01)
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (200, s.n_nodes))
+    assert result.correlates_nodes
+    assert not solved("p1-noncoherent", "one of each").correlates_nodes
+    assert not solved("p2", "one of each").correlates_nodes
+    over_phases = crb_over_phases(s, result.covariances, phases)
+    assert over_phases.mean() > result.lower_bound
+    assert np.ptp(over_phases) > 0.01 * result.value
+
+
+def test_effort_of_block_diagonal_p1_counts_every_problem_it_solves():
+    result = solved("p1-noncoherent", "two of each")
+    relaxed = solve_certified(
+        "test", RelaxedProblem(result.scenario, "block-diagonal", result.sinr_db), "native"
+    ).solution
+    assert result.iterations > relaxed.iterations
 
 
 def test_p2_sends_on_its_own_subcarriers_only():
