@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from disac.experiments.cli_runs import told_errors
-from disac.experiments.paper_parts import Effort, part, part_names, part_summary
+from disac.experiments.paper_parts import Effort, compute_part, part, part_names, part_summary
 
 if TYPE_CHECKING:
     from disac.experiments.paper_job import FigureSettings
@@ -94,9 +94,10 @@ def _figure_command(name: str, summary: str) -> click.Command:
         from disac.experiments.paper_job import run_figure
         from disac.experiments.run_folder import new_folder
 
-        folder = resumed or new_folder(name, out)
+        folder, settings = resumed or new_folder(name, out), _settings(**options)
+        _keep_origin(folder, f"disac run {name} {settings.options}")
         with told_errors():
-            rows = run_figure(name, folder, _settings(**options))
+            rows = run_figure(name, folder, settings)
         click.echo(f"{len(rows)} rows in {folder / 'summary.csv'}, picture {folder / (name + '.png')}")
 
     return command
@@ -110,9 +111,10 @@ def _part_command(name: str) -> click.Command:
     def command(out: Path | None, resumed: Path | None, quick: bool, seed: int, workers: int | None) -> None:
         from disac.experiments.run_folder import new_folder
 
-        folder = resumed or new_folder(name, out)
+        folder, effort = resumed or new_folder(name, out), _effort(name, _settings(workers, quick=quick, seed=seed))
+        _keep_origin(folder, effort.rerun_line)
         with told_errors():
-            part(name).compute(folder, _effort(name, _settings(workers, quick=quick, seed=seed)))
+            compute_part(name, folder, effort)
         for finding in part(name).judge(folder):
             click.echo(f"{finding.verdict}: {finding.claim}: {finding.effect}")
         click.echo(f"results in {folder}")
@@ -123,6 +125,14 @@ def _part_command(name: str) -> click.Command:
 def _effort(name: str, settings: FigureSettings) -> Effort:
     line = " ".join(["disac run", name, *(["--quick"] if settings.quick else []), f"--seed {settings.seed}"])
     return Effort(settings.seed, settings.quick, settings.workers, line)
+
+
+def _keep_origin(folder: Path, line: str) -> None:
+    """Write ``rerun.txt`` and ``provenance.json`` of a run that begins; one that goes on keeps what it has."""
+    from disac.experiments.run_folder import RERUN, write_provenance
+
+    if not (folder / RERUN).exists():
+        write_provenance(folder, line.split()[1:])
 
 
 COMMANDS = (
@@ -166,11 +176,14 @@ def reproduce(out: Path, docs: Path | None, check: bool, only: str | None, **opt
     clock = Clock(out)
     for name in names:
         with told_errors(), clock.section(name):
+            (out / name).mkdir(parents=True, exist_ok=True)
             if name in FIGURES:
+                _keep_origin(out / name, f"disac run {name} {settings.options}")
                 run_figure(name, out / name, settings)
             else:
-                (out / name).mkdir(parents=True, exist_ok=True)
-                part(name).compute(out / name, _effort(name, settings))
+                effort = _effort(name, settings)
+                _keep_origin(out / name, effort.rerun_line)
+                compute_part(name, out / name, effort)
     if check:
         with clock.section("check"):
             check_solvers(out, tuple(name for name in names if name in FIGURES), seed=settings.seed, say=click.echo)

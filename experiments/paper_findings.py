@@ -13,7 +13,7 @@ from disac.experiments.paper_agreement import TABLE, Agreement, read_agreement
 from disac.experiments.paper_claims import findings
 from disac.experiments.paper_clock import TIMES, Took, read_times
 from disac.experiments.paper_evidence import Evidence, every, load_evidence
-from disac.experiments.paper_parts import Finding, part, part_findings, part_names
+from disac.experiments.paper_parts import Finding, part, part_findings, part_names, read_choices
 from disac.experiments.paper_sweeps import sweep, sweep_names
 
 
@@ -50,8 +50,7 @@ def write_gallery(folder: Path, path: Path, *, pictures: Path) -> Path:
             (pictures / name / f"{name}.png", pictures / name / "summary.csv"),
         ):
             if picture.is_file():
-                section = Section.of_part(name) if name in part_names() else Section.of_figure(name)
-                lines += section.lines(_link(picture, path), _link(table, path), judged)
+                lines += Section.of(name, folder / name).lines(_link(picture, path), _link(table, path), judged)
     path.write_text("\n".join(lines), "utf-8")
     return path
 
@@ -100,16 +99,12 @@ class Section:
     unstated: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of_figure(cls, name: str) -> Section:
-        """That of a figure or table of the paper."""
+    def of(cls, name: str, folder: Path) -> Section:
+        """That of a figure, table or part, with the choices that its folder holds."""
+        if name in part_names():
+            return cls(name, part(name).title, part(name).caption, read_choices(folder))
         spec = sweep(name)
-        return cls(name, spec.title, f"{spec.compared} {_BARS[spec.kind]}", spec.unstated)
-
-    @classmethod
-    def of_part(cls, name: str) -> Section:
-        """That of another part."""
-        own = part(name)
-        return cls(name, own.title, own.caption, own.unstated)
+        return cls(name, spec.title, f"{spec.compared} {_BARS[spec.kind]}", read_choices(folder))
 
     def lines(self, picture: str, table: str, judged: Sequence[Finding]) -> list[str]:
         """Markdown with the picture, its command and data, the verdicts it decides and the choices behind it."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from disac.experiments.keys import PointValue
 from disac.experiments.paper import DesignSweep, EdgeSweep
+from disac.experiments.paper_parts import write_choices
 from disac.experiments.paper_scenarios import Channel
 from disac.experiments.paper_summary import PointDraws, Row, read_draws, summarize
 from disac.experiments.paper_sweeps import Sweep, sweep
@@ -107,7 +108,7 @@ def run_figure(name: str, folder: Path, settings: FigureSettings) -> list[Row]:
         campaign(DesignSweep(name, spec.slow_cases(), timed=timed), SLOW_STORE, spec.slow_draws, 1)
     rows = summarize(*stored_points(folder, spec), paired=not timed)
     write_csv(rows, folder / "summary.csv")
-    (folder / "unstated.txt").write_text("".join(f"{topic}: {choice}\n" for topic, choice in spec.unstated), "utf-8")
+    write_choices(folder, spec.choices(quick=quick, draws=n_draws, seed=settings.seed))
     plot_sweep(spec, rows, folder / name)
     return rows
 
@@ -136,7 +137,12 @@ def _keep_settings(folder: Path, name: str, settings: FigureSettings, n_refined:
     if path.is_file():
         stored = json.loads(path.read_text("utf-8"))
         if stored != kept:
-            raise ValueError(f"{folder}: holds a run with {stored}, not {kept}; choose another folder")
+            changes = ", ".join(
+                f"{name} {stored.get(name, 'unset')}, not {kept.get(name, 'unset')}"
+                for name in {**stored, **kept}
+                if stored.get(name) != kept.get(name)
+            )
+            raise ValueError(f"{folder}: holds a run with {changes}; choose another folder, or see its rerun.txt")
     path.write_text(json.dumps(kept) + "\n", "utf-8")
 
 

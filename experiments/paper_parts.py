@@ -74,6 +74,22 @@ class Part:
     unstated: tuple[tuple[str, str], ...] = ()
 
 
+CHOICES = "unstated.txt"
+"""Name of the file in the folder of a figure or part that lists what the paper leaves open and what was chosen."""
+
+
+def write_choices(folder: Path, choices: Sequence[tuple[str, str]]) -> None:
+    """Write pairs of topic and choice, a line each."""
+    (folder / CHOICES).write_text("".join(f"{topic}: {choice}\n" for topic, choice in choices), "utf-8")
+
+
+def read_choices(folder: Path) -> tuple[tuple[str, str], ...]:
+    """The pairs that :func:`write_choices` wrote, none without the file."""
+    path = folder / CHOICES
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    return tuple((topic, choice) for topic, _, choice in (line.partition(": ") for line in lines))
+
+
 _PARTS: dict[str, tuple[str, str]] = {
     "verdict": (
         "disac.experiments.paper_verdict:PART",
@@ -123,6 +139,19 @@ def part(name: str) -> Part:
     module, _, attribute = _PARTS[name][0].partition(":")
     found: Part = getattr(import_module(module), attribute)
     return found
+
+
+def compute_part(name: str, folder: Path, effort: Effort) -> None:
+    """Compute the part ``name``, or go on with what ``folder`` holds, and list its choices there.
+
+    Raises
+    ------
+    ValueError : there is no such part, or ``folder`` holds one with other settings.
+    """
+    found = part(name)
+    found.compute(folder, effort)
+    quick = (("effort", "quick: fewer draws, trials and points than said above"),) if effort.quick else ()
+    write_choices(folder, (*found.unstated, ("seed", str(effort.seed)), *quick))
 
 
 def part_findings(folder: Path) -> list[Finding]:

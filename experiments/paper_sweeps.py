@@ -51,7 +51,7 @@ class Sweep:
     series : field and values that tell lines apart, besides the design.
     fixed : fields that all points share.
     full, quick : the two efforts.
-    unstated : pairs of what the paper leaves open and what was chosen.
+    unstated : pairs of what the paper leaves open and what was chosen, whatever the effort; see :meth:`choices`.
     compared : a sentence on how our picture compares with the paper's.
     slow : (design, solver) whose solves take minutes: made only in full, in ``slow_draws`` draws.
     """
@@ -96,6 +96,27 @@ class Sweep:
             cases += [self._case(design, solver, value, x) for x in grid]
         return tuple(cases)
 
+    def choices(self, *, quick: bool, draws: int, seed: int) -> tuple[tuple[str, str], ...]:
+        """All pairs of what the paper leaves open and what a run chose: grid, channels, draws and :attr:`unstated`."""
+        topic, scale = _GRIDS[self.x]
+        grid = ", ".join(f"{x / scale:g}" for x in self.effort(quick=quick).grid)
+        if self.x == "sinr_db":
+            grid += (
+                f", ended {EDGE_MARGIN_DB:g} dB below the smallest certified edge of the draws, which is the last "
+                f"point, with one {NEAR_EDGE_DB:g} dB before it"
+            )
+        channel, spread = self.fixed.get("channel"), float(self.fixed.get("delay_spread_s", 0.0))
+        fading = "Rayleigh, independent per subcarrier"
+        if channel is not None:
+            fading = f"{str(channel).upper()} of TR 38.901, delay spread {1e9 * spread:g} ns"
+        return (
+            (topic, grid),
+            ("users' channels", fading),
+            ("target amplitudes", "circular normal, every draw scaled to the stated mean of 10 dB"),
+            ("draws of both, seed", f"{draws}, the same for all designs and points; seed {seed}"),
+            *self.unstated,
+        )
+
     def slow_cases(self) -> tuple[Case, ...]:
         """Points of the slow solves, over the whole grid."""
         return tuple(
@@ -125,18 +146,21 @@ def is_interleaved(design: str) -> bool:
     return design in ("p2", "p3", "p3-true")
 
 
+_GRIDS = {
+    "bandwidth_hz": ("bandwidths [MHz]", 1e6),
+    "n_antennas": ("numbers of antennas", 1),
+    "sinr_db": ("SINR thresholds [dB]", 1),
+    "n_subcarriers": ("numbers of subcarriers", 1),
+    "n_nodes": ("numbers of nodes", 1),
+}
+"""What the values of an abscissa are called, and the unit they are listed in."""
+
 _POWER = ("P_T", "per antenna, 1; noise 0.01 gives the stated P_T / sigma^2 = 20 dB")
-_DRAWS = (
-    "channels and amplitudes",
-    "Rayleigh, independent per subcarrier; amplitudes circular normal, every draw scaled to the stated mean of 10 dB; "
-    "the same draws for all designs and points",
-)
 _SYMBOLS = ("number of OFDM symbols", "bounds are those of one symbol")
 _AVERAGE = ("average over draws", "root of the mean CRB trace; 95 % interval by Student's t on its logarithm")
-_COMMON = (_POWER, _SYMBOLS, _DRAWS, _AVERAGE)
+_COMMON = (_POWER, _SYMBOLS, _AVERAGE)
 _TWO_NODES = ("which two nodes", "the first two of Section V-A")
 _ONE_TARGET = ("position of a single target or user", "target at the origin, user at (0, -20) m")
-_THRESHOLDS = ("grid of the SINR threshold", "0 to 35 dB, ended by the smallest certified edge of the draws")
 
 _SLOW = frozenset({("p1", "clarabel"), ("p1-noncoherent", "clarabel")})
 _FULL_THRESHOLDS = (0.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0)
@@ -154,7 +178,6 @@ _SWEEPS = (
         full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=12),
         quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=6),
         unstated=(
-            ("range of bandwidths", "1 to 100 MHz"),
             ("what a single-method localizer knows", "the paper's genie; the nuisance bounds are drawn beside it"),
             *_COMMON,
         ),
@@ -174,7 +197,7 @@ _SWEEPS = (
         full=Effort(grid=(6, 8, 10, 12, 16), draws=12),
         quick=Effort(grid=(6, 8, 12), draws=6),
         unstated=(
-            ("range of antennas", "6 to 16; fewer cannot give both users 30 dB on every subcarrier in most draws"),
+            ("fewest antennas", "6; fewer cannot give both users 30 dB on every subcarrier in most draws"),
             ("constant total power", "P_T = 6 / M per antenna"),
             ("draws that cannot reach 30 dB at some M", "left out at every M and counted"),
             *_COMMON,
@@ -193,7 +216,7 @@ _SWEEPS = (
         fixed={"n_nodes": 2, "n_targets": 2},
         full=Effort(grid=_FULL_THRESHOLDS, draws=8, refined=2),
         quick=Effort(grid=_QUICK_THRESHOLDS, draws=2),
-        unstated=(("numbers of users", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, *_COMMON),
+        unstated=(("numbers of users", "1, 2 and 3"), _TWO_NODES, *_COMMON),
         compared=(
             "As in the paper, P.1 lies below P.2 and P.2 below P.3, and users cost CRB and largest threshold. Unlike "
             "there, P.3's signals lie above its line, the markers of P.1 are signals that keep power and SINR, which "
@@ -210,7 +233,7 @@ _SWEEPS = (
         fixed={"n_nodes": 2, "n_users": 1},
         full=Effort(grid=_FULL_THRESHOLDS, draws=8, refined=2),
         quick=Effort(grid=_QUICK_THRESHOLDS, draws=2),
-        unstated=(("numbers of targets", "1, 2 and 3"), _THRESHOLDS, _TWO_NODES, _ONE_TARGET, *_COMMON),
+        unstated=(("numbers of targets", "1, 2 and 3"), _TWO_NODES, _ONE_TARGET, *_COMMON),
         compared=(
             "As in the paper, targets cost CRB and leave the largest threshold where it is. The block-diagonal P.1 "
             "and the dashed line, without phase knowledge, are not in the paper."
@@ -225,7 +248,7 @@ _SWEEPS = (
         fixed={"n_targets": 1, "n_users": 1},
         full=Effort(grid=_FULL_THRESHOLDS, draws=8, refined=2),
         quick=Effort(grid=_QUICK_THRESHOLDS, draws=3, refined=1),
-        unstated=(_THRESHOLDS, _TWO_NODES, _ONE_TARGET, *_COMMON),
+        unstated=(_TWO_NODES, _ONE_TARGET, *_COMMON),
         compared=(
             "As in the paper, four nodes gain in both CRB and largest threshold. The distance from P.1 to the dashed "
             "line, without phase knowledge, grows with the number of nodes."
@@ -240,7 +263,7 @@ _SWEEPS = (
         fixed={"n_targets": 1, "n_users": 1, "sinr_db": 30.0},
         full=Effort(grid=(1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6), draws=12, refined=3),
         quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=6, refined=1),
-        unstated=(("range of bandwidths", "1 to 100 MHz"), _TWO_NODES, _ONE_TARGET, *_COMMON),
+        unstated=(_TWO_NODES, _ONE_TARGET, *_COMMON),
         compared=(
             "In the paper P.2 meets P.1 at large bandwidths; here P.2 keeps its distance from P.1 and from block- "
             "diagonal P.1."
@@ -256,7 +279,6 @@ _SWEEPS = (
         full=Effort(grid=(4, 6, 8, 12, 16), draws=10, refined=3),
         quick=Effort(grid=(4, 6, 8, 12), draws=6, refined=1),
         unstated=(
-            ("range of antennas", "4 to 16"),
             ("constant total power", "P_T = 6 / M per antenna"),
             ("draws that cannot reach 30 dB at some M", "left out at every M and counted"),
             _TWO_NODES,
@@ -278,7 +300,6 @@ _SWEEPS = (
         slow=_SLOW,
         unstated=(
             ("number of nodes and users, threshold", "N = 2, U = 1, 20 dB"),
-            ("numbers of subcarriers", "8 to 64"),
             ("what a time holds", "processor time of the solver and of building its input, one thread, one at a time"),
             *_COMMON,
         ),

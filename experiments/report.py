@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from disac.experiments.design_record import load_design_records
+from disac.experiments.paper_parts import CHOICES
 from disac.experiments.projection import duration_text, size_text
 from disac.experiments.report_tables import (
     Summary,
     Table,
     designs_table,
     flat,
+    has_a_row_per_point,
     infeasible_table,
     means_tables,
+    plain_table,
     points_table,
     summary_table,
 )
@@ -28,6 +31,7 @@ from disac.experiments.runs import RunStatus, show, status
 from disac.experiments.store import PointStatus, RunReader, StoreError
 
 FAILURES_SHOWN = 100
+_SUMMARY = "summary.csv"
 
 _CAPTIONS = {
     "scene": "Scene: nodes with their broadside, targets, users and search area",
@@ -133,14 +137,14 @@ def collect(run: Path) -> Report:
     sessions: list[dict[str, Any]] = meta.get("sessions", [])
     provenance = sessions[-1]["provenance"] if sessions else folder.json("provenance.json") or {}
     summary = folder.summary()
-    current = summary is not None and summary.agrees_with(points)
+    current = not folder.are_older_than(folder.store) if summary is None else summary.agrees_with(points)
     designs = folder.designs()
     failures = [] if folder.store is None else list(_failures(folder.store, points))
     pictures = [picture for picture in folder.pictures() if current or picture.name == "scene"]
     scene_facts, scene_warnings = folder.scene()
     environment, versions = _environment(provenance)
     return Report(
-        title=f"{meta.get('experiment', 'link')} run {folder.name}",
+        title=f"{meta.get('experiment', '' if summary is None else 'link')} run {folder.name}".strip(),
         run=folder.name,
         rerun=provenance.get("rerun", ""),
         facts=_facts(folder, found, provenance),
@@ -151,7 +155,7 @@ def collect(run: Path) -> Report:
         scene_warnings=scene_warnings,
         scene=next((picture for picture in pictures if picture.name == "scene"), None),
         pictures=[picture for picture in pictures if picture.name != "scene"],
-        results=_results(folder, found, summary if current else None),
+        results=_results(folder, found, summary, current),
         designs=designs_table(designs) if designs else None,
         listings=[*folder.listings(), *_configuration(meta)],
         failures=failures[:FAILURES_SHOWN],
@@ -175,8 +179,9 @@ class _Folder:
     def of(cls, run: Path) -> _Folder:
         if run.is_dir():
             store = run / STORE
-            if not store.is_file() and not (run / "config.toml").is_file():
-                raise StoreError(f"{run}: not a run folder, it has neither {STORE} nor config.toml")
+            known = (STORE, "config.toml", _SUMMARY)
+            if not any((run / name).is_file() for name in known):
+                raise StoreError(f"{run}: not a run folder, it has none of {', '.join(known)}")
             return cls(run.resolve().name, store if store.is_file() else None, run)
         if run.name == STORE:
             return cls.of(run.resolve().parent)
@@ -194,8 +199,31 @@ class _Folder:
         return [] if self.companions is None else load_design_records(self.companions)
 
     def summary(self) -> Summary | None:
-        path = self._file("summary.csv")
-        return None if path is None else Summary.read(path)
+        """The rows of a link run, one per point."""
+        path = self._file(_SUMMARY)
+        return Summary.read(path) if path is not None and has_a_row_per_point(path) else None
+
+    def tables(self) -> list[Path]:
+        """CSV files with rows of other kinds, such as averages over draws; the summary first."""
+        if self.companions is None:
+            return []
+        found = sorted(self.companions.glob("*.csv"), key=lambda path: (path.name != _SUMMARY, path.name))
+        return [path for path in found if not has_a_row_per_point(path)]
+
+    def are_older_than(self, store: Path | None) -> bool:
+        """Whether a trial has been stored after the last of the :meth:`tables` was written."""
+        if store is None or not self.tables():
+            return False
+        with RunReader(store) as reader:
+            timing = reader.timing()
+        last = float((timing["started"] + timing["seconds"]).max()) if len(timing["started"]) else 0.0
+        return max(path.stat().st_mtime for path in self.tables()) < last
+
+    def other_stores(self) -> list[str]:
+        """Names of further files with records."""
+        if self.companions is None:
+            return []
+        return sorted(path.name for path in self.companions.glob("*.sqlite") if path != self.store)
 
     def settings(self) -> list[tuple[str, str]]:
         path = self._file("config.toml")
@@ -231,10 +259,10 @@ class _Folder:
         return [], []
 
     def listings(self) -> Iterator[tuple[str, str]]:
-        """Settings and the first scenario as stored, and in which fields the other scenarios differ."""
-        settings = self._file("config.toml")
-        if settings is not None:
-            yield settings.name, settings.read_text(encoding="utf-8")
+        """Settings, choices and the first scenario as stored, and in which fields the other scenarios differ."""
+        for path in (self._file("config.toml"), self._file(CHOICES)):
+            if path is not None:
+                yield path.name, path.read_text(encoding="utf-8")
         paths = self.scenarios()
         if not paths:
             return
@@ -323,14 +351,18 @@ def _remarks(
     designs: Sequence[Mapping[str, Any]],
 ) -> Iterator[tuple[str, bool]]:
     """Sentences on the state of the run, each with whether it is a warning."""
-    if found is None:
-        yield "No point could be run.", True
-    else:
+    if found is not None:
         yield from _state(found)
+    elif summary is not None:
+        yield "No point could be run.", True
+    if folder.other_stores():
+        yield f"More records, with reports of their own: {', '.join(folder.other_stores())}.", False
     if summary is not None and summary.infeasible:
         yield f"{_count(summary.infeasible, 'point')} infeasible: no design meets the SINR threshold.", True
     yield from _accuracy(folder, found, designs)
     if summary is None:
+        if not current:
+            yield "Trials were stored after the tables and plots, which are left out; going on writes them anew.", True
         return
     if not current:
         yield (
@@ -404,15 +436,16 @@ def _configuration(meta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "configuration in the records", json.dumps(meta["config"], indent=2, ensure_ascii=False)
 
 
-def _results(folder: _Folder, found: RunStatus | None, summary: Summary | None) -> list[Table]:
-    if summary is not None:
+def _results(folder: _Folder, found: RunStatus | None, summary: Summary | None, current: bool) -> list[Table]:
+    if summary is not None and current:
         tables = [summary_table(summary, found.points if found is not None else ()), infeasible_table(summary)]
         return [table for table in tables if table.rows]
+    tables = [plain_table(path) for path in folder.tables()] if current else []
     if found is None or folder.store is None:
-        return []
+        return tables
     with RunReader(folder.store) as reader:
         descriptions = {name: column.description for name, column in reader.columns().items()}
-    return [points_table(found.points), *means_tables(show(folder.store), descriptions)]
+    return [*tables, points_table(found.points), *means_tables(show(folder.store), descriptions)]
 
 
 def _failures(store: Path, points: Sequence[PointStatus]) -> Iterator[ReportedFailure]:

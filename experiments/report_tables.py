@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,43 @@ class Summary:
     def total(self, name: str) -> int:
         """Sum of a column of counts, 0 where it is lacking."""
         return sum(int(row[name]) for row in self.rows if row.get(name))
+
+
+def has_a_row_per_point(path: Path) -> bool:
+    """Whether a CSV file is the summary of a link run, a row for each point; others hold rows over draws or points."""
+    with path.open(newline="", encoding="utf-8") as file:
+        names = next(csv.reader(file), [])
+    return {"trials", "status"} <= set(names)
+
+
+def plain_table(path: Path) -> Table:
+    """A CSV file with its columns' names, intervals behind the numbers; what is the same in all rows is said once."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [{name: str(value or "") for name, value in row.items() if name} for row in csv.DictReader(file)]
+    present = list(dict.fromkeys(name for row in rows for name, value in row.items() if value))
+    ends = {end for name in present if set(_interval_names(name)) <= set(present) for end in _interval_names(name)}
+    names = [name for name in present if name not in ends]
+    varying, sentences = _varying(names, [[row[name] for name in names] for row in rows])
+    return Table(
+        header=tuple(label(name) for name in varying),
+        rows=tuple(tuple(_noted(row, name) for name in varying) for row in rows),
+        caption=" ".join([f"{path.name}.", *sentences, *(["Brackets hold 95 % intervals."] if ends else [])]),
+    )
+
+
+def _noted(row: Mapping[str, str], name: str) -> Cell:
+    """A value as it is, with its interval where it has one."""
+    low, high = (row.get(end, "") for end in _interval_names(name))
+    shown = Cell(row[name], words=True) if _is_word(row[name]) else Cell(number(row[name], 5))
+    return replace(shown, note=f"[{number(low)}, {number(high)}]") if low and high else shown
+
+
+def _is_word(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return bool(text)
+    return False
 
 
 def summary_table(summary: Summary, points: Sequence[PointStatus]) -> Table:
@@ -202,7 +239,8 @@ _LINK_COLUMNS = (
 
 def _interval_names(name: str) -> tuple[str, str]:
     """Columns of an interval's ends: the unit stays last, as in ``rmse_low_m``."""
-    stem, unit = (name[:-2], "_m") if name.endswith("_m") else (name, "")
+    unit = next((unit for unit in ("_m", "_db") if name.endswith(unit)), "")
+    stem = name.removesuffix(unit)
     return f"{stem}_low{unit}", f"{stem}_high{unit}"
 
 

@@ -17,6 +17,8 @@ from disac.experiments.run_file import file_system_type, is_network_file_system
 
 STORE = "run.sqlite"
 """Name of the file in a run folder that holds the records."""
+RERUN = "rerun.txt"
+"""Name of the file in a run folder that holds the line that gives the same numbers again."""
 
 
 @contextmanager
@@ -81,11 +83,11 @@ def usable_cores() -> int:
 
 
 def write_provenance(folder: Path, arguments: Sequence[str]) -> None:
-    """Write ``provenance.json`` and ``rerun.txt``, the line that gives the same numbers again, in a new folder."""
+    """Write ``provenance.json`` and :data:`RERUN` in a new folder."""
     from disac.experiments.provenance import provenance
 
     line = shlex.join(["disac", *_without_out(arguments)])
-    (folder / "rerun.txt").write_text(line + "\n", encoding="utf-8")
+    (folder / RERUN).write_text(line + "\n", encoding="utf-8")
     facts = json.dumps(provenance(line), indent=2, default=str)
     (folder / "provenance.json").write_text(facts + "\n", encoding="utf-8")
 
@@ -102,4 +104,4 @@ def _without_out(arguments: Sequence[str]) -> list[str]:
 
 def rerun_line(folder: Path) -> str:
     """The line that :func:`write_provenance` stored."""
-    return (folder / "rerun.txt").read_text(encoding="utf-8").strip()
+    return (folder / RERUN).read_text(encoding="utf-8").strip()

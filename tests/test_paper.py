@@ -1,5 +1,7 @@
 """The experiment behind the paper's figures: draws, designs, edges, sweeps and their summaries."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -165,6 +167,15 @@ def test_every_figure_has_points_that_are_scenarios(name, quick):
         PaperScenario.at(dict(case))
         assert dict(case)["design"] in SIGNALS
     assert all(topic and choice for topic, choice in spec.unstated)
+
+
+def test_choices_are_those_of_the_run_and_not_of_the_paper():
+    spec = sweep("fig8")
+    spec = replace(spec, fixed={**spec.fixed, "channel": "tdl-a", "delay_spread_s": 3e-7})
+    quick, full = (dict(spec.choices(quick=quick, draws=6, seed=0)) for quick in (True, False))
+    assert quick["users' channels"] == "TDL-A of TR 38.901, delay spread 300 ns"
+    assert quick["bandwidths [MHz]"] == "1, 5, 20, 100"
+    assert full["bandwidths [MHz]"] == "1, 2, 5, 10, 20, 50, 100"
 
 
 def test_a_threshold_sweep_ends_below_the_edge():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 
@@ -14,8 +15,9 @@ from disac.experiments.paper_agreement import Agreement, check_solvers, read_agr
 from disac.experiments.paper_evidence import load_evidence
 from disac.experiments.paper_findings import publish, write_findings, write_gallery
 from disac.experiments.paper_job import FigureSettings, run_figure
-from disac.experiments.paper_parts import part, part_names
+from disac.experiments.paper_parts import part, part_names, read_choices
 from disac.experiments.paper_sweeps import Effort, Sweep
+from disac.experiments.report import write_report
 
 SMALL = {"n_nodes": 2, "n_antennas": 3, "n_subcarriers": 4}
 
@@ -55,13 +57,30 @@ def test_a_figure_leaves_data_picture_and_choices(finished):
     folder = finished / "fig5"
     for suffix in ("png", "svg", "pdf"):
         assert (folder / f"fig5.{suffix}").stat().st_size > 1000
-    assert "size: small" in (folder / "unstated.txt").read_text()
+    choices = dict(read_choices(folder))
+    assert choices["size"] == "small"
+    assert choices["users' channels"] == "Rayleigh, independent per subcarrier"
+    assert choices["draws of both, seed"] == "2, the same for all designs and points; seed 1"
+    assert choices["SINR thresholds [dB]"].startswith("0, ended")
     rows = _rows(folder)
     assert {row["design"] for row in rows if row["design"]} == {"p1", "p2"}
     for row in rows:
         if row["design"]:
             assert float(row["rcrb_bound_m"]) <= float(row["rcrb_relaxed_m"]) * (1 + 1e-12)
             assert row["infeasible_draws"] == row["failed"] == "0"
+
+
+def test_a_figure_has_a_report_until_its_tables_are_old(finished, tmp_path):
+    folder = shutil.copytree(finished / "fig8", tmp_path / "fig8")
+    page = write_report(folder).read_text()
+    assert "<td>0.0" in page
+    assert "size: small" in page
+    assert page.count("<img") == 1
+    for path in folder.glob("*.csv"):
+        os.utime(path, (0, 0))
+    page = write_report(folder).read_text()
+    assert "Trials were stored after the tables and plots" in page
+    assert "<img" not in page
 
 
 def test_the_last_point_of_a_threshold_sweep_is_at_the_edge(finished):
@@ -134,9 +153,12 @@ def test_the_command_computes_a_figure(small_sweeps, tmp_path):
     result = CliRunner().invoke(command, ["--quick", "--workers", "1", "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "new" / "fig8.png").is_file()
+    assert (tmp_path / "new" / "rerun.txt").read_text() == "disac run fig8 --quick --seed 0\n"
+    assert json.loads((tmp_path / "new" / "provenance.json").read_text())["disac"]
     again = CliRunner().invoke(command, ["--quick", "--seed", "3", "--resume", str(tmp_path / "new")])
     assert again.exit_code == 1
-    assert "another folder" in again.output
+    assert "seed 0, not 3; choose another folder, or see its rerun.txt" in again.output
+    assert (tmp_path / "new" / "rerun.txt").read_text() == "disac run fig8 --quick --seed 0\n"
 
 
 def test_reproduce_refuses_an_unknown_figure(tmp_path):

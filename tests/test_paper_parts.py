@@ -15,7 +15,7 @@ from disac.experiments.intervals import Interval
 from disac.experiments.keys import TrialKey
 from disac.experiments.paper_clock import Clock, read_times
 from disac.experiments.paper_findings import write_findings, write_gallery
-from disac.experiments.paper_parts import Effort, part, part_names
+from disac.experiments.paper_parts import Effort, part, part_names, read_choices
 from disac.experiments.paper_scenarios import PaperScenario
 from disac.experiments.paper_summary import PointDraws
 from disac.experiments.paper_verdict import FOUND, Pooled, Scene, Sent, feasible_draws, within
@@ -239,6 +239,8 @@ def test_a_part_is_a_command(small_parts, tmp_path):
     result = CliRunner().invoke(command, ["--quick", "--workers", "1", "--out", str(tmp_path / "new")])
     assert result.exit_code == 0, result.output
     assert "P.1 <= P.2 in RMSE, phases known" in result.output
+    assert (tmp_path / "new" / "rerun.txt").read_text() == "disac run verdict --quick --seed 0\n"
+    assert {"seed", "effort"} < dict(read_choices(tmp_path / "new")).keys()
 
 
 def test_an_unknown_part_is_refused():

@@ -406,6 +406,18 @@ def test_a_summary_of_other_columns_keeps_their_names(tmp_path):
         Summary.read(tmp_path / "other.csv")
 
 
+def test_a_folder_with_tables_alone_makes_a_report(tmp_path):
+    """Averages of several files of records, as a part of the evaluation leaves them."""
+    (tmp_path / "summary.csv").write_text(
+        "design,snr_db,rmse_m,rmse_low_m,rmse_high_m,trials\np2,1,2.5,2,3,9\np3,1,4,3,5,9\n"
+    )
+    run_campaign(Designs(snr_db=(0.0,)), tmp_path / "p2.sqlite", seed=0, trials=1)
+    page = _write(tmp_path)
+    assert "p2.sqlite" in page.words
+    assert page.grid("design") == [["design", "rmse [m]"], ["p2", "2.5 [2, 3]"], ["p3", "4 [3, 5]"]]
+    assert "summary.csv. In all rows snr_db = 1, trials = 9. Brackets hold 95 % intervals." in page.words
+
+
 def test_troubles_have_a_column_where_there_are_some(link, tmp_path):
     folder = tmp_path / "troubled"
     shutil.copytree(link, folder)
