@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.estimators.search import Grid, Search
-from disac.estimators.signal import FREE, Scene, Signal
+from disac.estimators.signal import FIXED, FREE, Scene, Signal
+from disac.simulator.geometry import node_to_point
 
 if TYPE_CHECKING:
     from disac.estimators.likelihood import Work
@@ -30,6 +31,12 @@ BEAM = 6
 
 EXPLORE = 1e-2
 """Newton decrement, in standard deviations, at which climbs end that only compare lobes."""
+
+ZOOM = 18
+"""Points per grid step at which the surroundings of an estimate, a step to either side, are searched again."""
+
+NEAR = 3
+"""Peaks there that are climbed."""
 
 SAME = 1e-3
 """Difference of log-likelihood below which two climbs count as having reached the same maximum."""
@@ -183,6 +190,7 @@ class Trial:
             best = max(best, fit, key=lambda fit: fit.value)
             if explained:
                 break
+        best = best if self.signal.orthogonal else self._zoom(best)
         polished = self.climb(best.targets, self._search.tolerance)
         return best if polished is None else replace(polished, evaluations=polished.evaluations + best.evaluations)
 
@@ -205,6 +213,32 @@ class Trial:
                 break
             best = top
         return best, False
+
+    def _zoom(self, best: Fit) -> Fit:
+        """The highest maximum near the targets of a fit.
+
+        Signals that nodes send on the same subcarriers put maxima into the main lobe that the grid steps over.
+        """
+        fits = [best, *(fit for k in range(len(best.targets.labels)) for fit in self._search_near(best, k))]
+        return max(fits, key=lambda fit: fit.value)
+
+    def _search_near(self, fit: Fit, k: int) -> list[Fit]:
+        """Fits with target k at the peaks of a finer grid around it."""
+        others = self.condition(fit.targets.without(k))
+        steps = self._grid.step_m / ZOOM * np.arange(-ZOOM, ZOOM + 1)
+        offsets = np.stack([np.tile(steps, len(steps)), np.repeat(steps, len(steps))], axis=-1)
+        points = fit.targets.positions[k] + offsets
+        geometry = node_to_point(self._scene.nodes, self._scene.orientations, points)
+        theta, psi = geometry.angle, self._scene.delay_scale * geometry.distance_m
+        if self._scene.angle_rule == FIXED:
+            theta = np.repeat(fit.targets.theta[:, [k]], len(points), axis=1)
+        if self._scene.delay_rule == FIXED:
+            psi = np.repeat(fit.targets.psi[:, [k]], len(points), axis=1)
+        gain = self._gain(Table.of(theta, psi), others)
+        gain[geometry.distance_m.min(axis=0) < self._grid.step_m / 4] = -np.inf
+        peaks = Grid(points, (len(steps), len(steps)), float(steps[1] - steps[0])).peaks(gain, NEAR)
+        starts = (Targets((fit.targets.labels[k],), points[[i]], theta[:, [i]], psi[:, [i]]) for i in peaks)
+        return [new for start in starts if (new := self.climb(others.found + start, EXPLORE)) is not None]
 
     def noise_variance(self, fit: Fit) -> float:
         """Variance of one sample that the fit leaves unexplained."""
@@ -322,7 +356,7 @@ class Trial:
         for label, table in enumerate(self._tables):
             if len(self._tables) > 1 and label in given.found.labels and not again:
                 continue
-            gain = self._gain(table, given)
+            gain = self._coarse(table, given)
             ranked += [(float(gain[i]), label, i) for i in self._grid.peaks(gain, count)]
         ranked.sort(key=lambda item: -item[0])
         least = max(least / (self._scale**2 / self._unit), share * ranked[0][0] if ranked else 0.0)
@@ -330,19 +364,24 @@ class Trial:
 
     def surface(self) -> NDArray[np.float32]:
         """Criterion (G,) of one target at the grid points, in units of its own; -inf where no candidate may be."""
-        return self._gain(self._tables[0], self.condition(Targets.none(len(self._scene.nodes))))
+        return self._coarse(self._tables[0], self.condition(Targets.none(len(self._scene.nodes))))
+
+    def _coarse(self, table: Table, given: Conditioned) -> NDArray[np.float32]:
+        """Gain (G,) of one more target at every grid point, -inf where no candidate may be."""
+        gain = self._gain(table, given)
+        gain[~self._usable] = -np.inf
+        return gain
 
     def _gain(self, table: Table, given: Conditioned) -> NDArray[np.float32]:
-        """Gain (G,) of one more target at every grid point."""
+        """Gain (G,) of one more target at every point of a table."""
         from disac.estimators.likelihood import evaluate_grid
 
-        gain = np.empty(len(self._grid.points), np.float32)
+        gain = np.empty(table.theta.shape[1], np.float32)
         evaluate_grid(
             table.zr, table.zi, table.wr, table.wi, self.signal, given.residual[0], given.residual[1],
             self._gram[0], self._gram[1], given.found.psi, given.inverse, given.beam[0], given.beam[1],
             GRAM_FLOOR, gain,
         )  # fmt: skip
-        gain[~self._usable] = -np.inf
         return gain
 
     def _at_grid(self, label: int, index: int) -> Targets:

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
+from disac.designs import design
 from disac.estimators import MODES, Localizer, NoEstimate, Search, localize, sufficient_statistics
+from disac.estimators.multistart import Targets
+from disac.experiments.echo_trial import EchoTrial
+from disac.experiments.keys import TrialKey
+from disac.experiments.link import at_snr
 from disac.simulator import RandomAmplitudes, Scenario, synthesize
 from disac.simulator.geometry import SPEED_OF_LIGHT
 
@@ -373,3 +378,19 @@ def test_wrong_search_settings_are_refused_by_name(field, value):
 def test_an_endless_grid_is_refused():
     with pytest.raises(ValueError, match=r"step_m = 0\.001: gives .* grid points"):
         Localizer(Scenario.preset("fig4"), search=Search(step_m=1e-3))
+
+
+def test_no_maximum_near_the_estimate_is_higher_where_nodes_share_subcarriers():
+    """Noisy correlated signals have several maxima in the main lobe: climbs from all around find none that is higher."""
+    scenario = Scenario.preset("fig7")
+    sent = design("p1", scenario, 20.0)
+    echo = EchoTrial(at_snr(scenario, -44.0), sent.comm_precoders, sent.radar_precoders, known_phases=True)
+    localizer = echo.localizer
+    around = np.linspace(-1, 1, 13) * localizer.grid.step_m
+    offsets = np.stack(np.meshgrid(around, around), axis=-1).reshape(-1, 2)
+    for number in range(12):
+        statistics = echo.observe(TrialKey(0, 5, number))
+        estimate, trial = localizer.from_statistics(statistics), localizer.trial(statistics)
+        starts = (Targets((0,), p, *localizer._links([0], p)) for p in (estimate.positions + offsets)[:, None])
+        best = max(fit.value for start in starts if (fit := trial.climb(start, 1e-2)) is not None)
+        assert best <= estimate.criterion * (1 + 1e-6), number
