@@ -381,7 +381,7 @@ def test_an_endless_grid_is_refused():
 
 
 def test_no_maximum_near_the_estimate_is_higher_where_nodes_share_subcarriers():
-    """Noisy correlated signals have several maxima in the main lobe: climbs from all around find none that is higher."""
+    """Noisy correlated signals have several maxima in the main lobe; climbs from around find none that is higher."""
     scenario = Scenario.preset("fig7")
     sent = design("p1", scenario, 20.0)
     echo = EchoTrial(at_snr(scenario, -44.0), sent.comm_precoders, sent.radar_precoders, known_phases=True)
