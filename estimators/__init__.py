@@ -6,7 +6,18 @@ if __name__ != "disac.estimators":
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# at once, or a later import of the module would hide its function of the same name
+from disac.estimators.range_profile import (
+    EchoSpectrum,
+    RangeProfile,
+    expected_spectrum,
+    measured_profile,
+    range_profile,
+    realized_spectrum,
+)
+
 if TYPE_CHECKING:
+    from disac.estimators.ambiguity import AmbiguitySurface, ambiguity_surface
     from disac.estimators.detection import count_bit_errors, detect, estimate_gains, pilot_symbols
     from disac.estimators.localization import MODES, Estimate, Localizer, NoEstimate, localize
     from disac.estimators.search import Search
@@ -14,26 +25,36 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODES",
+    "AmbiguitySurface",
+    "EchoSpectrum",
     "Estimate",
     "Localizer",
     "NoEstimate",
+    "RangeProfile",
     "Search",
     "Statistics",
+    "ambiguity_surface",
     "count_bit_errors",
     "detect",
     "estimate_gains",
+    "expected_spectrum",
     "localize",
+    "measured_profile",
     "pilot_symbols",
+    "range_profile",
+    "realized_spectrum",
     "sufficient_statistics",
 ]
 
 _SUBMODULE_OF = {
     "MODES": "localization",
+    "AmbiguitySurface": "ambiguity",
     "Estimate": "localization",
     "Localizer": "localization",
     "NoEstimate": "localization",
     "Search": "search",
     "Statistics": "statistics",
+    "ambiguity_surface": "ambiguity",
     "count_bit_errors": "detection",
     "detect": "detection",
     "estimate_gains": "detection",
