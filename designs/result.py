@@ -163,6 +163,14 @@ class InfeasibilityProof:
     power_needed: float
 
 
+def usable_sinr_db(edge_db: float) -> float:
+    """A threshold of three decimals, 0.001 to 0.002 dB below a feasible edge [dB].
+
+    At the edge itself the feasible set has hardly an interior left, and the gap of a design may exceed its limit.
+    """
+    return float(np.floor(1e3 * edge_db) - 1) / 1e3
+
+
 class Infeasible(ValueError):
     """No signals of the design's kind give every user the SINR asked for.
 
@@ -170,6 +178,8 @@ class Infeasible(ValueError):
     ----------
     largest_feasible_sinr_db : largest threshold for which signals were found [dB].
     proof : why ``sinr_db`` is out of reach; None when the design has no freedom and its SINR is just lower.
+
+    The message names :func:`usable_sinr_db` instead, a threshold that can be asked for.
     """
 
     def __init__(
@@ -177,7 +187,7 @@ class Infeasible(ValueError):
     ) -> None:
         super().__init__(
             f"sinr_db = {sinr_db:g}: {name} cannot give this SINR to every user on every subcarrier; "
-            f"the largest feasible threshold is {largest_feasible_sinr_db:.4f} dB"
+            f"feasible up to {usable_sinr_db(largest_feasible_sinr_db):.3f} dB"
         )
         self.name = name
         self.sinr_db = sinr_db
@@ -235,7 +245,7 @@ class SidelobesInfeasible(Infeasible):
             self,
             f"sidelobe_db = {sidelobe_db:g}: {name} cannot keep all sidelobes at this level"
             + ("" if sinr_db is None else f" with {sinr_db:g} dB of SINR")
-            + f"; the lowest feasible level is {lowest_sidelobe_db:.3f} dB",
+            + f"; the lowest feasible level is {np.ceil(1e3 * lowest_sidelobe_db) / 1e3:.3f} dB",
         )
         self.name = name
         self.sinr_db = float("nan") if sinr_db is None else sinr_db

@@ -110,10 +110,13 @@ def test_too_much_sinr_is_refused_with_the_edge(name):
     if name == "sensing-only":
         assert design(name, scenario, 100.0).sinr_db is None
         return
-    with pytest.raises(Infeasible, match=r"largest feasible threshold is [\d.]+ dB") as caught:
+    with pytest.raises(Infeasible, match=r"feasible up to [\d.]+ dB") as caught:
         design(name, scenario, 100.0)
     edge = caught.value.largest_feasible_sinr_db
     assert edge < 100
+    usable = float(str(caught.value).split("feasible up to ")[1].removesuffix(" dB"))
+    assert edge - 0.0021 < usable < edge - 0.0009
+    assert design(name, scenario, usable).status == "solved"
     near = design(name, scenario, edge - 0.1)
     assert near.status == "solved"
     assert near.certificate.sinr.min() >= 10 ** ((edge - 0.1) / 10) * (1 - 1e-9)
