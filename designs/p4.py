@@ -3,6 +3,9 @@
 A bound on the accuracy rewards bandwidth, so it moves power to the edges of the band, and the autocorrelation of such a
 spectrum hardly falls from its peak: the ambiguities that make a weak target invisible and an estimator leave the bound
 are not in the bound. P.4 minimizes the same CRB under :mod:`disac.designs.sidelobes`.
+
+A limit that would limit nothing is a ValueError, not the design without a limit; where some nodes alone have no
+sidelobe, a warning names them.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from disac.designs.convex import Extraction, convex_design
 from disac.designs.registry import register_design
 from disac.designs.relaxed import RelaxedProblem, Signal
 from disac.designs.result import DesignResult
-from disac.designs.sidelobes import sidelobe_limits
+from disac.designs.sidelobes import SidelobeLimits, sidelobe_limits
 from disac.simulator import Scenario
 
 
@@ -21,7 +24,7 @@ def p4(
     scenario: Scenario, sinr_db: float | None, *, solver: str, sidelobe_db: float | None = None, mainlobe: float = 1.0
 ) -> DesignResult:
     """P.1 with limited sidelobes: any signals on all subcarriers, so the period is L / B and nothing repeats in it."""
-    return _limited("p4", "joint", scenario, sinr_db, solver, sidelobe_db, mainlobe, p1.extract)
+    return _limited("p4", scenario, sinr_db, solver, sidelobe_db, mainlobe, p1.extract)
 
 
 @register_design("p4-p2")
@@ -29,7 +32,7 @@ def p4_p2(
     scenario: Scenario, sinr_db: float | None, *, solver: str, sidelobe_db: float | None = None, mainlobe: float = 1.0
 ) -> DesignResult:
     """P.2 with limited sidelobes within the period of each node's subcarriers; its extraction keeps every spectrum."""
-    return _limited("p4-p2", "interleaved", scenario, sinr_db, solver, sidelobe_db, mainlobe, p2.extract)
+    return _limited("p4-p2", scenario, sinr_db, solver, sidelobe_db, mainlobe, p2.extract)
 
 
 @register_design("p4-p3")
@@ -37,14 +40,20 @@ def p4_p3(
     scenario: Scenario, sinr_db: float | None, *, solver: str, sidelobe_db: float | None = None, mainlobe: float = 1.0
 ) -> DesignResult:
     """P.3 as published with limited sidelobes of what is sent on each subcarrier, not of its average."""
-    return _limited(
-        "p4-p3", "beamforming-averaged", scenario, sinr_db, solver, sidelobe_db, mainlobe, p3.extract_refined
-    )
+    return _limited("p4-p3", scenario, sinr_db, solver, sidelobe_db, mainlobe, p3.extract_refined)
+
+
+SIGNALS: dict[str, Signal] = {"p4": "joint", "p4-p2": "interleaved", "p4-p3": "beamforming-averaged"}
+"""Signal model of each design of this module."""
+
+
+def limits_of(name: str, scenario: Scenario, sidelobe_db: float | None, mainlobe: float = 1.0) -> SidelobeLimits:
+    """The limits of design ``name``, one of :data:`SIGNALS`; raises and warns like `sidelobe_limits`."""
+    return sidelobe_limits(scenario, RelaxedProblem(scenario, SIGNALS[name], None).serves, sidelobe_db, mainlobe)
 
 
 def _limited(
     name: str,
-    signal: Signal,
     scenario: Scenario,
     sinr_db: float | None,
     solver: str,
@@ -52,6 +61,5 @@ def _limited(
     mainlobe: float,
     extract: Extraction,
 ) -> DesignResult:
-    serves = RelaxedProblem(scenario, signal, sinr_db).serves
-    limits = sidelobe_limits(scenario, serves, sidelobe_db, mainlobe)
-    return convex_design(name, RelaxedProblem(scenario, signal, sinr_db, sidelobes=limits), solver, extract)
+    limits = limits_of(name, scenario, sidelobe_db, mainlobe)
+    return convex_design(name, RelaxedProblem(scenario, SIGNALS[name], sinr_db, sidelobes=limits), solver, extract)

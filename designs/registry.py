@@ -78,13 +78,15 @@ def design(
     sidelobe_db : P.4 only: highest range sidelobe of any link over its peak [dB]; None for what equal powers on the
         same subcarriers have.
     mainlobe : P.4 only: where the sidelobes begin, in units of the first minimum that equal powers have (default 1).
+        It must leave a delay outside the main lobe on some node, and a node with fewer than three subcarriers has none;
+        nodes without one are warned of.
 
     Raises
     ------
     Infeasible : the threshold is out of reach; carries the largest feasible one and a proof.
     SidelobesInfeasible : the sidelobe level is; carries the lowest feasible one and a proof.
     Unidentifiable : the targets cannot be localized in this geometry.
-    ValueError : unknown name or solver, threshold out of range.
+    ValueError : unknown name or solver, threshold out of range; P.4: a limit that would limit no sidelobe.
     """
     if name not in design_names():
         raise ValueError(f"design = {name!r}: must be one of {', '.join(design_names())}")

@@ -12,6 +12,9 @@ is a second-order cone at each phase. The edge is the first minimum of the profi
 subcarriers, times a factor that widens the main lobe. In P.1 other nodes are heard on the same subcarriers; their
 cross-correlations are not sidelobes of a link, and are not limited.
 
+A node of fewer than three subcarriers has no sidelobe, and one whose edge reaches phi = pi none outside its main lobe:
+its links are not limited. Limits that would limit no link at all are refused.
+
 Problems hold the limit at finitely many phases. These are an outer approximation, so a lower bound with them is a
 bound for the whole interval; the maxima of a solution between them are found exactly and join them until none exceeds
 the limit. The lowest level of n even tones with the edge at 2 pi / n is Dolph's 1 / T_{n-1}(1 / cos(pi / n)).
@@ -19,6 +22,8 @@ the limit. The lowest level of n even tones with the edge at 2 pi / n is Dolph's
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +38,9 @@ IndexArray = NDArray[np.intp]
 
 EXCESS_TOLERANCE = 1e-7
 """Relative excess over the limit between the phases of a problem that calls for more phases."""
+_LEAST_TONES = 3
+_WHOLE_ARC = np.pi * (1 - 1e-9)
+"""Edge from which on the main lobe counts as filling the period [rad]."""
 _PHASES_PER_LOBE = 2
 _GRID = 64
 """Points per tone of the grid that brackets maxima before Newton's method refines them."""
@@ -119,8 +127,8 @@ class SidelobeLimits:
 
     @property
     def limited(self) -> IndexArray:
-        """Nodes that have sidelobes at all: three tones or more, and an edge before half the period."""
-        return np.flatnonzero(self.edge < np.pi * (1 - 1e-9))
+        """Nodes that have sidelobes, at least one: three tones or more, and an edge before half the period."""
+        return np.flatnonzero(self.edge < _WHOLE_ARC)
 
     def spectra(self, covariances: ComplexArray) -> RealArray:
         """(N, K, L) power spectra a_t^T R_mm,l a_t^* of covariances (L, N M_t, N M_t)."""
@@ -157,9 +165,7 @@ class SidelobeLimits:
         return result
 
     def excess(self, covariances: ComplexArray) -> float:
-        """Largest relative excess of |r| / r(0) over the level on any arc, negative with room; -1 without an arc."""
-        if not len(self.limited):
-            return -1.0
+        """Largest relative excess of |r| / r(0) over the level on any arc, negative with room."""
         return float(np.max(self.ratios(covariances)[self.limited] / self.level[self.limited, None])) - 1
 
     def with_maxima_of(
@@ -207,7 +213,12 @@ def sidelobe_limits(
 
     Raises
     ------
-    ValueError : level or width out of range.
+    ValueError : level or width out of range, or no node has a sidelobe to limit: each has fewer than three subcarriers,
+        or no delay outside its main lobe.
+
+    Warns
+    -----
+    UserWarning : some nodes have no sidelobe to limit, and their links are not limited.
     """
     if level_db is not None and not -300 <= level_db < 0:
         raise ValueError(f"sidelobe_db = {level_db}: must be within [-300, 0) dB")
@@ -216,12 +227,12 @@ def sidelobe_limits(
             f"mainlobe = {mainlobe}: must be a number of at least 1, in units of the equal-power main lobe"
         )
     combs = tuple(Comb.of(np.flatnonzero(row)) for row in serves)
-    edge = np.array([min(np.pi, first_minimum(comb) * mainlobe) for comb in combs])
+    edge = _edges(combs, mainlobe, serves.shape[1])
     angles = scenario.target_geometry.angle
     level = np.ones(len(combs))
     node, target, phase = [], [], []
     for n, comb in enumerate(combs):
-        if edge[n] >= np.pi * (1 - 1e-9):
+        if edge[n] >= _WHOLE_ARC:
             continue
         flat = np.ones(len(comb.tones))
         level[n] = comb.extrema(flat, edge[n])[1].max() / flat.sum() if level_db is None else 10 ** (level_db / 20)
@@ -243,9 +254,33 @@ def sidelobe_limits(
     )
 
 
+def _edges(combs: Sequence[Comb], mainlobe: float, n_subcarriers: int) -> RealArray:
+    """(N,) edges of the main lobes [rad]; refuses those that leave no node a sidelobe, warns of nodes without one."""
+    counts = [len(comb.tones) for comb in combs]
+    if max(counts) < _LEAST_TONES:
+        raise ValueError(
+            f"n_subcarriers = {n_subcarriers}: no node transmits on more than {max(counts)}, must be at least "
+            f"{_LEAST_TONES} on one node; fewer have no sidelobe to limit"
+        )
+    first = np.array([first_minimum(comb) for comb in combs])
+    edge = np.minimum(np.pi, first * mainlobe)
+    if edge.min() >= _WHOLE_ARC:
+        raise ValueError(
+            f"mainlobe = {mainlobe:g}: must be below {np.pi / first.min():g}, beyond which no delay is left outside "
+            "the main lobe"
+        )
+    silent = np.flatnonzero(edge >= _WHOLE_ARC)
+    if len(silent):
+        shown = ", ".join(f"{n} ({counts[n]} subcarriers)" for n in silent)
+        warnings.warn(
+            f"nodes without a delay outside the main lobe, whose sidelobes are not limited: {shown}", stacklevel=5
+        )
+    return edge
+
+
 def first_minimum(comb: Comb) -> float:
     """Phase of the first minimum of |r| for equal powers [rad]; pi for fewer than three tones, whose lobe is all."""
-    if len(comb.tones) < 3:
+    if len(comb.tones) < _LEAST_TONES:
         return float(np.pi)
     phase, _ = comb.extrema(np.ones(len(comb.tones)), 0.0, minima=True)
     return float(np.min(phase[phase > 0]))

@@ -15,7 +15,14 @@ import click
 import disac
 from disac.experiments import cli_design, cli_paper, cli_pareto, cli_report, cli_runs, cli_sidelobes
 from disac.experiments.cli_runs import told_errors
-from disac.experiments.cli_scenario import assignment, say, say_warnings, scenario_of, threshold_given
+from disac.experiments.cli_scenario import (
+    assignment,
+    said_warnings,
+    say,
+    say_warnings,
+    scenario_of,
+    threshold_given,
+)
 
 if TYPE_CHECKING:
     from disac.simulator import Scenario
@@ -152,7 +159,11 @@ def run() -> None:
 @click.option(
     "--sweep", metavar="FIELD=V1,V2,...", help="Repeat for several values of a scenario field (list of TOML values)."
 )
-@click.option("--quick", is_flag=True, help="A rough version in seconds: 20 trials a point, unless --trials is given.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A rough version: 20 trials a point, unless --trials is given. The first run of all compiles its kernels too.",
+)
 @click.option("--resolve", is_flag=True, help="Solve the design anew at every SNR, not once at the preset's.")
 @click.option("--symbols", type=Numbers(int, 1, 65536), help="OFDM symbols T per trial; default: the scenario's.")
 @click.option("--modulation", type=Names(MODULATIONS), default="qpsk", show_default=True, help="QAM of the data.")
@@ -277,7 +288,7 @@ def run_link(
             raise click.UsageError(f"--pilots {pilots}: must be 0 or at least the number of users, {scenario.n_users}")
         say_warnings(scenario)
         with fresh_folder("link", out) as folder:
-            with told_errors():
+            with told_errors(), said_warnings():
                 if precoders is not None:
                     designed = loaded_cases(precoders, scenario, symbols, say)
                 else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from disac.experiments.cli_runs import told_errors
-from disac.experiments.cli_scenario import say_warnings, scenario_of, threshold_given
+from disac.experiments.cli_scenario import said_warnings, say_warnings, scenario_of, threshold_given
 
 if TYPE_CHECKING:
     from disac.designs import DesignResult
@@ -54,7 +54,7 @@ def design(
     threshold_given(threshold)
     say_warnings(scenario)
     with fresh_folder("design", out) as folder:
-        with told_errors():
+        with told_errors(), said_warnings():
             limits = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
             result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER, **limits)
         for line in summary_lines(result):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from disac.experiments.cli_runs import told_errors
-from disac.experiments.cli_scenario import assignment, say_warnings, scenario_of
+from disac.experiments.cli_scenario import assignment, said_warnings, say_warnings, scenario_of
 
 if TYPE_CHECKING:
     from disac.simulator import Scenario
@@ -79,16 +79,17 @@ def pareto(
         realizations = realizations if chosen("realizations") else 5
         localized = localized if chosen("localized") else 1
     with told_errors():
-        experiment = ParetoSweep(
-            scenario,
-            tuple(name.strip() for name in designs.split(",")),
-            sinr_db or (20.0,),
-            sidelobe_db or ((-3.0, -8.0, -13.0) if quick else (-3.0, -6.0, -10.0, -13.0, -16.0)),
-            weak_db=weak_db,
-            realizations=realizations,
-            localized=localized,
-            mainlobe=mainlobe,
-        )
+        with said_warnings():
+            experiment = ParetoSweep(
+                scenario,
+                tuple(name.strip() for name in designs.split(",")),
+                sinr_db or (20.0,),
+                sidelobe_db or ((-3.0, -8.0, -13.0) if quick else (-3.0, -6.0, -10.0, -13.0, -16.0)),
+                weak_db=weak_db,
+                realizations=realizations,
+                localized=localized,
+                mainlobe=mainlobe,
+            )
         folder = resumed or new_folder("pareto", out)
         if resumed is None:
             write_provenance(folder, click.get_current_context().meta[ARGUMENTS])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import tomllib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +65,18 @@ def assignment(text: str, option: str = "--set") -> tuple[str, Any]:
 def say(text: str) -> None:
     """Tell the person, apart from the results that may be piped on."""
     click.echo(text, err=True)
+
+
+@contextmanager
+def said_warnings() -> Iterator[None]:
+    """Tell each warning of the library in one line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            yield
+        finally:
+            for warning in caught:
+                say(f"warning: {warning.message}")
 
 
 def say_warnings(scenario: Scenario) -> None:

@@ -92,12 +92,21 @@ class ParetoSweep:
         for level in self.sidelobe_db:
             if not -300 <= level < 0:
                 raise ValueError(f"sidelobe_db = {level}: must be within [-300, 0) dB")
+        self._check_limits()
         if self.realizations < 1:
             raise ValueError(f"realizations = {self.realizations}: must be at least 1")
         if not 0 <= self.localized <= self.realizations:
             raise ValueError(f"localized = {self.localized}: must be in [0, {self.realizations}]")
         if not -100 <= self.weak_db <= 0:
             raise ValueError(f"weak_db = {self.weak_db}: must be within [-100, 0] dB")
+
+    def _check_limits(self) -> None:
+        """Refuse widths that leave a design no sidelobe to limit."""
+        from disac.designs.p4 import limits_of
+
+        if self.sidelobe_db:
+            for name in self.designs:
+                limits_of(LIMITED[name], self.scenario, self.sidelobe_db[0], self.mainlobe)
 
     @property
     def columns(self) -> Mapping[str, Column]:

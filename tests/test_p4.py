@@ -140,13 +140,42 @@ def test_the_profile_of_what_is_sent_has_the_level():
             assert profile.sidelobes(flat.mainlobe_m).pslr_db <= flat.pslr_db + 1e-4
 
 
-def test_few_tones_have_no_sidelobes_and_need_no_limit():
-    """Two tones or one: the main lobe fills the period, so P.4 is P.2."""
-    scenario = small(n_subcarriers=3)
-    limited, free = design("p4-p2", scenario, 3.0, sidelobe_db=-30.0), design("p2", scenario, 3.0)
-    assert limited.relaxed_value == pytest.approx(free.relaxed_value, rel=2 * GAP_LIMIT)
-    assert limited.certificate.pslr_db == -np.inf
-    assert limited.certificate.sidelobe_excess == 0
+@pytest.mark.parametrize(("limited", "n_subcarriers"), [("p4", 2), ("p4-p2", 4), ("p4-p3", 4)])
+def test_a_limit_on_too_few_tones_is_refused(limited, n_subcarriers):
+    """Two tones: the main lobe fills the period, and the design would silently be the one without a limit."""
+    with pytest.raises(
+        ValueError, match=rf"n_subcarriers = {n_subcarriers}: no node transmits on more than 2, must be at"
+    ):
+        design(limited, small(n_subcarriers=n_subcarriers), 3.0, sidelobe_db=-30.0)
+
+
+@pytest.mark.parametrize(("limited", "widest"), [("p4", 6), ("p4-p2", 3), ("p4-p3", 3)])
+def test_a_main_lobe_as_wide_as_the_period_is_refused(limited, widest):
+    scenario = small(n_subcarriers=12, n_users=1)
+    for mainlobe in (widest, 9.0):
+        with pytest.raises(
+            ValueError, match=rf"mainlobe = {mainlobe:g}: must be below {widest}, beyond which no delay"
+        ):
+            design(limited, scenario, 3.0, mainlobe=mainlobe)
+    narrower = design(limited, scenario, 3.0, sidelobe_db=-1.0, mainlobe=0.999 * widest)
+    assert narrower.status == "solved"
+    assert np.isfinite(narrower.certificate.pslr_db)
+
+
+def test_nodes_without_sidelobes_are_named_while_others_are_limited():
+    scenario = small(n_subcarriers=5)
+    with pytest.warns(UserWarning, match=r"not limited: 1 \(2 subcarriers\)"):
+        limited = design("p4-p2", scenario, 3.0, sidelobe_db=-3.0)
+    assert limited.status == "solved"
+    assert limited.certificate.sidelobes.limited.tolist() == [0]
+    assert limited.certificate.pslr_db <= -3.0 + 1e-5
+
+
+def test_the_trade_off_refuses_a_main_lobe_without_sidelobes_before_it_solves():
+    from disac.experiments.pareto import ParetoSweep, pareto_scene
+
+    with pytest.raises(ValueError, match="mainlobe = 9: must be below 8"):
+        ParetoSweep(pareto_scene(), ("p2",), mainlobe=9.0)
 
 
 # --- certificates ----------------------------------------------------------------------------------------------------
@@ -393,3 +422,20 @@ def test_the_command_line_designs_and_refuses(tmp_path):
     bad = CliRunner().invoke(cli, ["design", "p4-p2", *small_scene, "--sidelobe-db", "-40"])
     assert bad.exit_code != 0
     assert "the lowest feasible level is -16.9" in bad.output
+
+
+def test_the_command_line_tells_what_a_limit_leaves_out(tmp_path):
+    from click.testing import CliRunner
+
+    from disac.experiments.cli import cli
+
+    def invoke(n_subcarriers, *options):
+        fields = [f"--set={field}" for field in ("n_tx=2", "n_rx=2", f"n_subcarriers={n_subcarriers}")]
+        return CliRunner().invoke(cli, ["design", "p4-p2", "--preset", "fig7", *fields, "--sinr-db", "5", *options])
+
+    bad = invoke(16, "--mainlobe", "9")
+    assert bad.exit_code == 1
+    assert "Error: mainlobe = 9: must be below 2, beyond which no delay is left outside the main lobe" in bad.output
+    some = invoke(9, "--sidelobe-db", "-3", "--out", str(tmp_path / "d"))
+    assert some.exit_code == 0, some.output
+    assert "warning: nodes without a delay outside the main lobe" in some.output
