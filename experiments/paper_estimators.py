@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.figures import figure, save
+from disac.experiments.figures import bound_line, figure, log_ordinate, save
 from disac.experiments.intervals import Interval, bootstrap_rmse_interval, clustered_error_rate_interval
 from disac.experiments.keys import PointValue, TrialKey
 from disac.experiments.link import BOUND_OF_MODE
@@ -22,7 +22,10 @@ from disac.experiments.paper_verdict import ATTAINED_WITHIN, Scene, feasible_dra
 from disac.experiments.paper_waveform import Case, WaveformSweep
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+
+    from disac.experiments.paper_figures import Look
 
 RealArray = NDArray[np.float64]
 
@@ -31,6 +34,8 @@ FIG4: tuple[tuple[str, PointValue], ...] = (("layout", "fig4"), ("n_nodes", 4), 
 THRESHOLD_DB = 30.0
 AREA_M = 120.0
 """Side of the default search area [m]."""
+_SHIFT = 1.06
+"""Factor between neighbouring markers at one bandwidth."""
 
 MODES = tuple(BOUND_OF_MODE)
 LABELS = {
@@ -52,7 +57,7 @@ class Scale:
     trials: int
 
 
-FULL = Scale((1e6, 10e6, 100e6), (30.0, 480.0), 4, 75)
+FULL = Scale((1e6, 10e6, 100e6), (30.0, 480.0), 4, 300)
 QUICK = Scale((10e6,), (480.0,), 2, 10)
 
 
@@ -190,31 +195,19 @@ def read(folder: Path) -> list[Localized]:
 
 def plot(rows: Sequence[Row], stem: Path) -> list[Path]:
     """RMSE of every estimator with its own bound against bandwidth, and the hybrid one against the area's side."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     from disac.experiments.paper_figures import MODE_LOOKS
 
-    looks = dict(
-        zip(
-            ("tof-genie", "aoa-genie", "hybrid", "tof-nuisance", "aoa-nuisance"),
-            MODE_LOOKS.values(),
-            strict=True,
-        )
-    )
-    with figure(figsize=(7.0, 3.3)) as fig:
+    modes = ("tof-genie", "aoa-genie", "hybrid", "tof-nuisance", "aoa-nuisance")
+    with figure(figsize=(7.0, 3.4)) as fig:
         left, right = fig.subplots(1, 2, width_ratios=(3, 2))
-        for mode, look in looks.items():
+        for index, (mode, look) in enumerate(zip(modes, MODE_LOOKS.values(), strict=True)):
             own = [row for row in rows if row["mode"] == mode and row["area_side_m"] == AREA_M]
-            own.sort(key=lambda row: float(row["bandwidth_hz"]))
-            x = np.array([row["bandwidth_hz"] / 1e6 for row in own])
-            left.plot(x, [1e3 * row["rcrb_realized_m"] for row in own], color=look.color, lw=0.8)
-            left.plot(
-                x, [1e3 * row["rmse_m"] for row in own], look.marker, color=look.color, mfc="white", label=look.label
-            )
+            if own:
+                own.sort(key=lambda row: float(row["bandwidth_hz"]))
+                _draw_mode(left, own, look, ":" if "nuisance" in mode else "-", _SHIFT ** (index - 2))
         left.set_xscale("log")
-        left.set_yscale("log")
         left.set_xlabel("bandwidth B [MHz]")
-        left.set_ylabel("RMSE, T = 16 [mm]; lines: realized RCRB")
+        left.set_ylabel("position error, T = 16 [mm]")
         own = [row for row in rows if row["mode"] == "hybrid" and row["bandwidth_hz"] == 10e6]
         own.sort(key=lambda row: float(row["area_side_m"]))
         ratio = np.array([row["ratio"] for row in own])
@@ -222,23 +215,44 @@ def plot(rows: Sequence[Row], stem: Path) -> list[Path]:
         right.errorbar([row["area_side_m"] for row in own], ratio, yerr=ends, fmt="ko", mfc="white")
         right.axhline(1.0, color="k", lw=0.8)
         right.set_xscale("log")
+        right.margins(x=0.1)
         _plain_ticks(left.xaxis, sorted({row["bandwidth_hz"] / 1e6 for row in rows}))
         _plain_ticks(right.xaxis, [row["area_side_m"] for row in own])
-        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        left.yaxis.set_minor_formatter(NullFormatter())
+        log_ordinate(left)
         right.set_xlabel("side of the search area [m], B = 10 MHz")
-        right.set_ylabel("hybrid ML: RMSE / realized RCRB")
-        fig.legend(loc="outside upper center", ncols=3)
+        right.set_ylabel("hybrid: RMSE / realized RCRB")
+        handles, _ = left.get_legend_handles_labels()
+        fig.legend(handles=[*handles, *_handles()], loc="outside upper center", ncols=4)
         return save(fig, stem)
 
 
+def _draw_mode(ax: Axes, rows: Sequence[Row], look: Look, dash: str, shift: float) -> None:
+    """An estimator's bound, and its RMSE with the interval of their ratio, at a factor ``shift`` off the bandwidth."""
+    x = np.array([row["bandwidth_hz"] / 1e6 for row in rows])
+    bound = np.array([1e3 * row["rcrb_realized_m"] for row in rows])
+    ratio, low, high = (np.array([row[name] for row in rows]) for name in ("ratio", "ratio_low", "ratio_high"))
+    bound_line(ax, x, bound, dash, look.color, lw=0.8)
+    ends = bound * np.abs(np.stack([ratio - low, high - ratio]))
+    ax.errorbar(
+        x * shift, bound * ratio, yerr=ends, fmt=look.marker, color=look.color, mfc="white", label=look.label
+    )  # fmt: skip
+
+
+def _handles() -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="markers: RMSE, 95 % interval"),
+        Line2D([], [], color="k", lw=0.8, label="lines: realized RCRB"),
+    ]
+
+
 def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter
 
     axis.set_ticks(values)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_ticks([], minor=True)
 
 
 def judge(folder: Path) -> list[Finding]:
@@ -306,7 +320,7 @@ def ofdm_finding() -> Finding:
 PART = Part(
     name="estimators",
     title="Which estimator attains its bound, and from which area",
-    caption="Markers: measured RMSE; lines: realized RCRB of each estimator's own bound. Right: 95 % intervals.",
+    caption="Markers: measured RMSE; lines: realized RCRB of each estimator's own bound; 95 % intervals.",
     compute=compute,
     judge=judge,
     unstated=(
