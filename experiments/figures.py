@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 Row = Mapping[str, Any]
 
@@ -35,9 +38,32 @@ _FIELD_LABELS = {
     "mode": "{}",
     "modulation": "{}",
     "sinr_db": r"$\Gamma_c$ = {:g} dB",
-    "design": "{}",
     "bandwidth_hz": "B = {:.3g} Hz",
 }
+DESIGN_NAMES = {
+    "p1": "P.1",
+    "p1-direct": "P.1, direct extraction",
+    "p1-noncoherent": "P.1 block-diagonal",
+    "p2": "P.2",
+    "p3": "P.3",
+    "p3-true": "P.3, own CRB",
+    "p4": "P.4 (P.1)",
+    "p4-p2": "P.4 (P.2)",
+    "p4-p3": "P.4 (P.3)",
+    "uniform": "equal power",
+    "sensing-only": "sensing only",
+    "comm-only": "communication only",
+    "single-node": "single node",
+}
+"""What pictures call the designs."""
+
+_SIDES = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0))
+"""Where a text may stand beside its place, from the one preferred on: right or left, above or below."""
+
+
+def design_name(name: str) -> str:
+    """What pictures call a design; one from elsewhere keeps the name that it is registered with."""
+    return DESIGN_NAMES.get(name, name)
 
 
 @contextmanager
@@ -66,9 +92,15 @@ def series_of(rows: Sequence[Row], x: str, fields: Sequence[str]) -> dict[str, l
     varying = [name for name in fields if name != x and len({row[name] for row in rows}) > 1]
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        label = ", ".join(_FIELD_LABELS.get(name, name + " = {}").format(row[name]) for name in varying)
+        label = ", ".join(_field_label(name, row[name]) for name in varying)
         groups.setdefault(label, []).append(row)
     return {label: sorted(group, key=lambda row: row[x]) for label, group in groups.items()}
+
+
+def _field_label(name: str, value: Any) -> str:
+    if name == "design":
+        return design_name(value)
+    return _FIELD_LABELS.get(name, name + " = {}").format(value)
 
 
 def _column(rows: Sequence[Row], name: str) -> Any:
@@ -91,8 +123,8 @@ def plot_rmse(
         for index, (label, group) in enumerate(groups.items()):
             at = _column(group, x)
             color = f"C{index % 7}"
-            _line(ax, at, _column(group, "rcrb_realized_m"), "-", color)
-            _line(ax, at, _column(group, "rcrb_expected_m"), ":", color)
+            bound_line(ax, at, _column(group, "rcrb_realized_m"), "-", color)
+            bound_line(ax, at, _column(group, "rcrb_expected_m"), ":", color)
             _with_interval(ax, at, group, "rmse", "_m", color, series_marker(index), label)
         ax.set_yscale("log")
         _label_abscissa(ax, rows, x)
@@ -129,7 +161,7 @@ def plot_ber(
             color = f"C{index % 7}"
             curve = curves.get(label, group)
             for name, style in (("ber_theory", "-"), ("ber_theory_average_sinr", ":")):
-                _line(ax, _column(curve, x), _column(curve, name), style, color)
+                bound_line(ax, _column(curve, x), _column(curve, name), style, color)
             seen = [row for row in group if row.get("ber") is not None and row["ber"] > 0]
             none = [row for row in group if row.get("ber") == 0]
             _with_interval(ax, _column(seen, x), seen, "ber", "", color, series_marker(index), label)
@@ -150,12 +182,27 @@ def plot_ber(
         return save(fig, stem)
 
 
-def _line(ax: Axes, at: Any, values: Any, style: str, color: str) -> None:
+def bound_line(ax: Axes, at: Any, values: Any, style: str, color: str, **options: Any) -> None:
     """A theory or bound line; across the axes where there is one point only."""
     if len(at) == 1:
-        ax.axhline(values[0], ls=style, color=color)
+        ax.axhline(values[0], ls=style, color=color, **options)
     else:
-        ax.plot(at, values, ls=style, color=color)
+        ax.plot(at, values, ls=style, color=color, **options)
+
+
+def log_ordinate(ax: Axes) -> None:
+    """A logarithmic y axis with as many ticks a decade as fit into view, in plain numbers unless these are tiny."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    tiny = low < 1e-3
+    steps: tuple[float, ...] = (1, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)
+    for span, coarser in ((2.0, (1, 1.5, 2, 3, 4, 5, 6, 8)), (8.0, (1, 2, 5)), (10.0 if tiny else 1e4, (1,))):
+        steps = coarser if high > span * low else steps
+    ax.yaxis.set_major_locator(LogLocator(subs=steps))
+    ax.yaxis.set_major_formatter(LogFormatterMathtext() if tiny else FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _label_abscissa(ax: Axes, rows: Sequence[Row], x: str) -> None:
@@ -190,10 +237,11 @@ def _legend_below(fig: Figure, ax: Axes, proxies: list[Any], named: bool) -> Non
 
 def plot_scene(scenario: Scenario, stem: Path) -> list[Path]:
     """Nodes with their broadside, targets, users and the search area."""
-    with figure(figsize=(3.5, 3.3)) as fig:
+    with figure(figsize=(3.5, 3.7)) as fig:
         ax = fig.add_subplot()
         draw_scene(ax, scenario)
-        ax.legend(loc="upper right")
+        fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        write_beside(fig, ax, scenario.nodes, [str(n) for n in range(scenario.n_nodes)])
         return save(fig, stem)
 
 
@@ -201,16 +249,77 @@ def draw_scene(ax: Axes, scenario: Scenario) -> None:
     """Draw nodes, broadsides, targets, users and search area into ``ax`` (equal axes, metres)."""
     s = scenario
     (x0, x1), (y0, y1) = s.area
-    arrow = 0.12 * max(x1 - x0, y1 - y0)
     ax.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], ls="--", color="0.6", lw=0.8, label="search area")
-    ax.plot(*s.nodes.T, ls="none", marker="^", color="k", ms=6, label="node, broadside")
+    ax.plot(*s.nodes.T, ls="none", marker="^", color="k", ms=6, label="node, arrow: broadside")
     directions = np.stack([np.cos(s.orientations), np.sin(s.orientations)], axis=-1)
-    for n, (position, direction) in enumerate(zip(s.nodes, directions, strict=True)):
-        tip = position + arrow * direction
+    tips = s.nodes + 0.12 * max(x1 - x0, y1 - y0) * directions
+    for position, tip in zip(s.nodes, tips, strict=True):
         ax.annotate("", tip, position, arrowprops={"arrowstyle": "->", "color": "0.3", "lw": 0.8})
-        ax.annotate(str(n), position, xytext=(4, -9), textcoords="offset points")
-    ax.plot(*s.targets.T, ls="none", marker="x", color="#D55E00", ms=6, mew=1.5, label="target")
+    ax.update_datalim(tips)
+    ax.use_sticky_edges = False
+    ax.plot(*s.targets.T, ls="none", marker="x", color="k", ms=6, mew=1.5, label="target", path_effects=halo())
     ax.plot(*s.users.T, ls="none", marker="s", color="#0072B2", mfc="white", label="user")
     ax.set_aspect("equal")
     ax.set_xlabel("x [m]")
     ax.set_ylabel("y [m]")
+
+
+def halo() -> list[Any]:
+    """A white rim, so that what is drawn can be read on any ground, in grey too."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2.5, foreground="white")]
+
+
+def write_beside(fig: Figure, ax: Axes, places: ArrayLike, texts: Sequence[str]) -> None:
+    """Write a text beside each place (n, 2), on the side where it covers least of the markers, arrows and texts there.
+
+    To be called last: nothing that changes the size of the axes may follow.
+    """
+    fig.draw_without_rendering()
+    taken = _drawn_boxes(ax)
+    for place, text in zip(np.asarray(places, dtype=float), texts, strict=True):
+        note = ax.annotate(text, place, xytext=(0, 0), textcoords="offset points", path_effects=halo())
+        note.set_in_layout(False)
+        _move(note, min(_SIDES, key=lambda side: _covered(_move(note, side), taken, ax.bbox)))
+        taken.append(note.get_window_extent())
+
+
+def _move(note: Annotation, side: tuple[int, int]) -> Bbox:
+    """Put a text on a side of its place, and tell the box it takes there [pixel]."""
+    right, up = side
+    note.set(
+        position=(6 * right, 6 * up),
+        ha=("right", "center", "left")[right + 1],
+        va=("top", "center", "bottom")[up + 1],
+    )
+    return note.get_window_extent()
+
+
+def _covered(box: Bbox, taken: Sequence[Bbox], frame: Bbox) -> float:
+    """How much of a box lies on others or outside the frame [pixel^2]."""
+    inside = _overlap(box, frame)
+    return box.width * box.height - inside + sum(_overlap(box, other) for other in taken)
+
+
+def _overlap(a: Bbox, b: Bbox) -> float:
+    common = a.intersection(a, b)
+    return 0.0 if common is None else common.width * common.height
+
+
+def _drawn_boxes(ax: Axes) -> list[Bbox]:
+    """Boxes [pixel] of the markers and arrows in ``ax``, with a rim."""
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
+
+    boxes = []
+    rim = 2.5 * ax.figure.dpi / 72
+    for line in ax.lines:
+        if line.get_marker() not in ("None", ""):
+            half = line.get_markersize() / 2 * ax.figure.dpi / 72 + rim
+            boxes += [Bbox([at - half, at + half]) for at in ax.transData.transform(line.get_xydata())]
+    for arrow in ax.texts:
+        if isinstance(arrow, Annotation):
+            tip, start = ax.transData.transform([arrow.xyann, arrow.xy])
+            boxes += [Bbox([at - rim, at + rim]) for at in np.linspace(start, tip, 12)]
+    return boxes

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.figures import figure, save
+from disac.experiments.figures import design_name, figure, save, series_marker
 from disac.experiments.keys import PointValue
 from disac.experiments.paper import DesignSweep, EdgeSweep
 from disac.experiments.paper_evidence import Ratio
@@ -293,17 +293,33 @@ def plot(compared: Compared, stem: Path) -> list[Path]:
         for column, (title, scene) in enumerate(SCENES.items()):
             for i, model in enumerate(compared.models):
                 shift = 0.16 * (i - (len(compared.models) - 1) / 2)
-                _draw_bounds(panels[0][column], compared, scene, model, threshold, shift, _COLORS[MODELS.index(model)])
-                _draw_edges(panels[1][column], compared, scene, model, shift, _COLORS[MODELS.index(model)])
+                _draw_bounds(panels[0][column], compared, scene, model, threshold, shift)
+                _draw_edges(panels[1][column], compared, scene, model, shift)
             panels[0][column].set_title(title)
-            panels[0][column].set_xticks(range(len(DESIGNS)), ["P.1", "block", "P.2", "P.3"])
+            panels[0][column].set_xticks(
+                range(len(DESIGNS)), [design_name(name).replace(" ", "\n") for name in DESIGNS]
+            )
             panels[1][column].set_xticks(range(2), ["P.1", "P.2, P.3"])
             panels[1][column].set_xlim(-0.6, 1.6)
         panels[0][0].set_ylabel(rf"RCRB bound at $\Gamma_c$ = {threshold:g} dB [mm]")
         panels[1][0].set_ylabel("largest threshold [dB]")
-        handles, labels = panels[1][0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside upper center", ncols=len(compared.models))
+        fig.legend(handles=_handles(compared.models), loc="outside upper center", ncols=3)
         return save(fig, stem)
+
+
+def _style(model: Channels) -> dict[str, Any]:
+    index = MODELS.index(model)
+    return {"color": _COLORS[index], "marker": series_marker(index), "ls": "none"}
+
+
+def _handles(models: Sequence[Channels]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    return [
+        *(Line2D([], [], mfc="white", label=model.label, **_style(model)) for model in models),
+        Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="top: mean of the draws, 95 % interval"),
+        Line2D([], [], color="k", marker="_", ms=12, ls="none", label="bottom: every draw, bar at the median"),
+    ]
 
 
 def _draw_bounds(
@@ -313,25 +329,22 @@ def _draw_bounds(
     model: Channels,
     threshold: float,
     shift: float,
-    color: str,
 ) -> None:
     """Geometric mean over draws with the range of its 95 % interval."""
     for place, design in enumerate(DESIGNS):
         ratio = Ratio.of_logs(compared.log_rcrb(scene, model, design, threshold))
         if math.isfinite(ratio.high):
             ends = [[1e3 * (ratio.value - ratio.low)], [1e3 * (ratio.high - ratio.value)]]
-            ax.errorbar([place + shift], [1e3 * ratio.value], yerr=ends, fmt="o", color=color, mfc="white")
+            ax.errorbar([place + shift], [1e3 * ratio.value], yerr=ends, mfc="white", **_style(model))
 
 
-def _draw_edges(
-    ax: Axes, compared: Compared, scene: dict[str, PointValue], model: Channels, shift: float, color: str
-) -> None:
-    """Every draw's edge as a dot, their median as a bar."""
+def _draw_edges(ax: Axes, compared: Compared, scene: dict[str, PointValue], model: Channels, shift: float) -> None:
+    """Every draw's edge as a small marker, their median as a bar."""
+    style = _style(model)
     for place, interleaved in enumerate((False, True)):
         edges = compared.edge_db(scene, model, interleaved=interleaved)
-        label = model.label if place == 0 else None
-        ax.plot(np.full(edges.size, place + shift), edges, ".", color=color, ms=4, label=label)
-        ax.plot([place + shift], [np.median(edges)], "_", color=color, ms=12)
+        ax.plot(np.full(edges.size, place + shift), edges, ms=2, **style)
+        ax.plot([place + shift], [np.median(edges)], "_", color=style["color"], ms=12)
 
 
 PART = Part(

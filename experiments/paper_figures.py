@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.figures import figure, save
+from disac.experiments.figures import design_name, figure, log_ordinate, save
 from disac.experiments.paper_summary import Row
 from disac.experiments.paper_sweeps import PAPER_SECONDS, Sweep
 
@@ -40,14 +40,13 @@ class Look:
 
 DESIGN_LOOKS = {
     "p1": Look("P.1, phases known", "#000000", "o"),
-    "p1-noncoherent": Look("P.1, block-diagonal", "#CC79A7", "D"),
+    "p1-noncoherent": Look("P.1 block-diagonal", "#CC79A7", "D"),
     "p2": Look("P.2", "#0072B2", "^"),
     "p3": Look("P.3, line: averaged bound", "#D55E00", "s"),
 }
-SHORT = {"p1": "P.1", "p1-noncoherent": "P.1 block", "p2": "P.2", "p3": "P.3"}
 MODE_LOOKS = {
-    "rcrb_tof": Look("TOF (angles known)", "#0072B2", "^"),
-    "rcrb_aoa": Look("AOA (delays known)", "#D55E00", "s"),
+    "rcrb_tof": Look("TOF, angles known", "#0072B2", "^"),
+    "rcrb_aoa": Look("AOA, delays known", "#D55E00", "s"),
     "rcrb_sent": Look("hybrid", "#000000", "o"),
     "rcrb_tof_nuisance": Look("TOF, angles unknown", "#56B4E9", "v"),
     "rcrb_aoa_nuisance": Look("AOA, delays unknown", "#E69F00", "D"),
@@ -58,7 +57,7 @@ def plot_sweep(sweep: Sweep, rows: Sequence[Row], stem: Path) -> list[Path]:
     """Draw a figure or table from its summary; trade-offs have a panel per number of users, targets or nodes."""
     design_rows = [row for row in rows if "design" in row and row["draws"] > 0]
     n_panels = len(sweep.series[1]) if sweep.kind == "designs" else 1
-    with figure(figsize=(2.1 * n_panels + 1.0 if n_panels > 1 else 4.2, 3.4)) as fig:
+    with figure(figsize=(2.1 * n_panels + 1.0 if n_panels > 1 else 4.2, 3.0)) as fig:
         panels = fig.subplots(1, n_panels, sharex=True, sharey=True, squeeze=False)[0]
         match sweep.kind:
             case "modes":
@@ -70,11 +69,9 @@ def plot_sweep(sweep: Sweep, rows: Sequence[Row], stem: Path) -> list[Path]:
         for ax in panels:
             ax.set_xlabel(X_LABELS[sweep.x])
             _ticks(ax, sweep, design_rows)
-        fig.legend(
-            handles=_handles(panels[-1], sweep),
-            loc="outside upper center",
-            ncols=3 if sweep.kind == "times" else n_panels + 1,
-        )
+        handles = _handles(panels, sweep, design_rows)
+        fig.set_figheight(3.0 + 0.14 * -(-len(handles) // (n_panels + 1)))
+        fig.legend(handles=handles, loc="outside upper center", ncols=n_panels + 1)
         return save(fig, stem)
 
 
@@ -152,26 +149,48 @@ def _draw_times(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
                 color=look.color,
                 marker=look.marker,
                 mfc="white" if solver == "native" else look.color,
-                label=f"{SHORT[design]}, {solver}",
+                label=f"{design_name(design)}, {solver}",
             )
     if sweep.x == "n_nodes":
         for design, seconds in PAPER_SECONDS.items():
             look = DESIGN_LOOKS[design]
-            ax.plot((2, 3, 4), seconds, ls="none", marker="x", color=look.color, label=f"{SHORT[design]}, paper")
+            ax.plot((2, 3, 4), seconds, ls="none", marker="x", color=look.color, label=f"{design_name(design)}, paper")
     ax.set_ylabel("processor time [s], median and quartiles")
 
 
-def _handles(ax: Axes, sweep: Sweep) -> list[Any]:
+def _handles(panels: Sequence[Axes], sweep: Sweep, rows: Sequence[Row]) -> list[Any]:
+    from matplotlib.collections import PolyCollection
+    from matplotlib.patches import Patch
+
+    handles = list(panels[-1].get_legend_handles_labels()[0])
+    if sweep.kind == "designs":
+        handles = _design_handles(sweep, rows)
+    if any(isinstance(drawn, PolyCollection) for ax in panels for drawn in ax.collections):
+        handles.append(Patch(color="0.85", label="95 % interval"))
+    return handles
+
+
+def _design_handles(sweep: Sweep, rows: Sequence[Row]) -> list[Any]:
+    """One per design, with a marker where signals were extracted, and one per kind of line and marker drawn."""
     from matplotlib.lines import Line2D
 
-    if sweep.kind != "designs":
-        return list(ax.get_legend_handles_labels()[0])
+    def known(name: str, design: str) -> bool:
+        return bool(np.isfinite(_column([row for row in rows if row["design"] == design], name)).any())
+
+    designs = [design for design in DESIGN_LOOKS if any(row["design"] == design for row in rows)]
+    sent = [design for design in designs if known("sent_over_bound", design)]
     handles = [
-        Line2D([], [], color=look.color, marker=look.marker, mfc="white", label=look.label)
-        for look in DESIGN_LOOKS.values()
+        Line2D([], [], color=look.color, marker=look.marker if design in sent else "", mfc="white", label=look.label)
+        for design, look in DESIGN_LOOKS.items()
+        if design in designs
     ]
-    handles.append(Line2D([], [], color="k", marker="+", ls="none", label="P.1, direct extraction"))
-    handles.append(Line2D([], [], color="k", ls="--", lw=0.8, label="P.1, mean over unknown phases"))
+    handles.append(Line2D([], [], color="k", label="lines: bound"))
+    if sent:
+        handles.append(Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="markers: signals sent"))
+    if known("direct_over_bound", "p1"):
+        handles.append(Line2D([], [], color="k", marker="+", ls="none", label="P.1, direct extraction"))
+    if known("rcrb_phases_m", "p1"):
+        handles.append(Line2D([], [], color="k", ls="--", lw=0.8, label="P.1, mean over unknown phases"))
     if sweep.x == "sinr_db":
         handles.append(Line2D([], [], color="k", marker="|", ms=10, ls="none", label="certified edge"))
     return handles
@@ -179,19 +198,14 @@ def _handles(ax: Axes, sweep: Sweep) -> list[Any]:
 
 def _ticks(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
     """Plain numbers on logarithmic axes."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
     if sweep.x in ("bandwidth_hz", "n_subcarriers"):
         ax.set_xscale("log")
     if sweep.x != "sinr_db":
         ax.set_xticks(
             [1, 2, 5, 10, 20, 50, 100] if sweep.x == "bandwidth_hz" else sorted({row[sweep.x] for row in rows})
         )
-        ax.xaxis.set_major_formatter(plain)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else (1, 1.5, 2, 3, 4, 5, 6, 8)))
-    ax.yaxis.set_major_formatter(plain)
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    log_ordinate(ax)

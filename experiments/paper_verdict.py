@@ -58,9 +58,9 @@ class Scene:
 
     @property
     def title(self) -> str:
-        """Its sizes."""
+        """Its figure and sizes."""
         shape = PaperScenario.at(dict(self.fields))
-        return f"{self.name}: N = {shape.n_nodes}, K = {shape.n_targets}, U = {shape.n_users}"
+        return f"{self.name.replace('fig', 'Fig. ')}, N = {shape.n_nodes}, K = {shape.n_targets}, U = {shape.n_users}"
 
 
 FIG5 = (("n_nodes", 2), ("n_targets", 2), ("n_users", 2))

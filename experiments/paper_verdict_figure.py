@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.figures import figure, save
+from disac.experiments.figures import bound_line, figure, log_ordinate, save
 from disac.experiments.paper_figures import DESIGN_LOOKS
 from disac.experiments.paper_summary import Row
 from disac.experiments.paper_verdict import LABELS, SENT, Scene
@@ -36,20 +36,41 @@ def plot_verdict(rows: Sequence[Row], scenes: Sequence[Scene], stem: Path) -> li
                 if own:
                     _draw(line, key, own, step * (i - (len(SENT) - 1) / 2))
             _finish(line, scene, [row for row in rows if row["scene"] == scene.name])
-        handles, labels = panels[0][0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside upper center", ncols=len(SENT))
+        fig.legend(handles=_handles(rows), loc="outside upper center", ncols=4)
         return save(fig, stem)
 
 
-def _draw(line: Sequence[Axes], key: tuple[str, str], rows: Sequence[Row], shift: float) -> None:
+def _handles(rows: Sequence[Row]) -> list[Any]:
+    """One per design, and one per kind of marker and line drawn."""
+    from matplotlib.lines import Line2D
+
+    sent = {(row["design"], row["phases"]) for row in rows}
+    handles = [
+        Line2D([], [], ls=_dash(key), label=LABELS[key], **{**_style(key), "lw": 0.8}) for key in SENT if key in sent
+    ]
+    handles.append(Line2D([], [], color="k", marker="o", ls="none", label="measured, 95 % interval"))
+    handles.append(Line2D([], [], color="k", lw=0.8, label="realized root CRB, BER in theory"))
+    if any(float(row[name]) == 0 for row in rows for name in ("ber", "outage")):
+        handles.append(
+            Line2D([], [], color="k", marker=r"$\downarrow$", ls="none", ms=7, label="none seen: upper bound")
+        )
+    if _off_the_panel(rows).any():
+        handles.append(Line2D([], [], color="k", marker=r"$\uparrow$", ls="none", ms=7, label="RMSE above the panel"))
+    return handles
+
+
+def _dash(key: tuple[str, str]) -> str:
+    return "--" if key == ("p1", "random") else "-"
+
+
+def _style(key: tuple[str, str]) -> dict[str, Any]:
+    """Colour and marker, open where phases that the design knows are unknown."""
     look = DESIGN_LOOKS[key[0]]
-    dash = "--" if key == ("p1", "random") else "-"
-    style: dict[str, Any] = {
-        "color": look.color,
-        "marker": look.marker,
-        "mfc": "white" if dash == "--" else look.color,
-        "ls": "none",
-    }
+    return {"color": look.color, "marker": look.marker, "mfc": "white" if _dash(key) == "--" else look.color}
+
+
+def _draw(line: Sequence[Axes], key: tuple[str, str], rows: Sequence[Row], shift: float) -> None:
+    style = {**_style(key), "ls": "none"}
     x = np.array([float(row["sinr_db"]) for row in rows])
     for ax, name, scale, theory in (
         (line[0], "rmse", 1e3, "rcrb_realized_m"),
@@ -61,14 +82,14 @@ def _draw(line: Sequence[Axes], key: tuple[str, str], rows: Sequence[Row], shift
             scale * np.array([float(row[f"{name}{end}{unit}"]) for row in rows]) for end in ("", "_low", "_high")
         )
         if name == "rmse":
-            _tell_gross_errors(ax, x + shift, rows, look.color)
+            _tell_gross_errors(ax, x + shift, rows, style["color"])
             middle = np.where(_off_the_panel(rows), np.nan, middle)
         seen = ~(middle == 0)
         if theory:
-            ax.plot(x, scale * np.array([float(row[theory]) for row in rows]), dash, color=look.color, lw=0.8)
+            values = scale * np.array([float(row[theory]) for row in rows])
+            bound_line(ax, x, values, _dash(key), style["color"], lw=0.8)
         errors = np.stack([middle - low, high - middle]).clip(min=0)
-        label = LABELS[key] if ax is line[0] else None
-        ax.errorbar((x + shift)[seen], middle[seen], yerr=errors[:, seen], label=label, **style)
+        ax.errorbar((x + shift)[seen], middle[seen], yerr=errors[:, seen], **style)
         if not seen.all():
             ax.errorbar(
                 (x + shift)[~seen],
@@ -101,19 +122,15 @@ def _tell_gross_errors(ax: Axes, x: NDArray[np.float64], rows: Sequence[Row], co
 
 
 def _finish(line: Sequence[Axes], scene: Scene, rows: Sequence[Row]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     line[0].set_ylabel("RMSE [mm]")
     line[1].set_ylabel("bit error ratio")
     line[2].set_ylabel("outage")
     line[1].set_title(scene.title)
-    line[0].set_xlim(line[1].get_xlim())
+    for ax in (line[0], line[2]):
+        ax.set_xlim(line[1].get_xlim())
     low, high = line[0].get_ylim()
     line[0].set_ylim(low, high * (high / low) ** 0.25)
     for ax in line:
         ax.set_xticks(sorted({float(row["sinr_db"]) for row in rows}))
         ax.set_xlabel(r"SINR threshold $\Gamma_c$ [dB]")
-        ax.set_yscale("log")
-    line[0].yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-    line[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    line[0].yaxis.set_minor_formatter(NullFormatter())
+        log_ordinate(ax)

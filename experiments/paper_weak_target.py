@@ -6,11 +6,11 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from disac.experiments.figures import figure, save, series_marker
+from disac.experiments.figures import bound_line, design_name, figure, save, series_marker
 from disac.experiments.paper_parts import Effort, Finding, Part, Verdict
 from disac.experiments.paper_summary import read_draws
 from disac.experiments.summary import write_csv
@@ -24,9 +24,14 @@ from disac.experiments.weak_target import (
 )
 from disac.simulator import Scenario
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SNR_DB = -30.0
 TRIALS, QUICK_TRIALS = 100, 60
 """Trials per level; twice as many without the weak target set the detection threshold."""
+_SHIFT = 0.016
+"""Distance of neighbouring markers at one level, over the range of levels."""
 
 
 @dataclass(frozen=True)
@@ -117,39 +122,55 @@ def _place(row: Mapping[str, Any]) -> tuple[float, float]:
 
 def plot_weak_target(rows: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
     """RMSE of the weak target with its bound, and the shares of trials in which each receiver finds it."""
-    with figure(figsize=(6.8, 3.2)) as fig:
-        left, right = fig.subplots(1, 2)
-        for index, name in enumerate(dict.fromkeys(row["design"] for row in rows)):
+    with figure(figsize=(6.8, 3.3)) as fig:
+        panels = fig.subplots(1, 2)
+        names = list(dict.fromkeys(row["design"] for row in rows))
+        step = _SHIFT * np.ptp([float(row["weaker_db"]) for row in rows])
+        for index, name in enumerate(names):
             own = sorted((row for row in rows if row["design"] == name), key=lambda row: float(row["weaker_db"]))
-            color, marker = f"C{index % 7}", series_marker(index)
-
-            def column(key: str, own: Sequence[Mapping[str, Any]] = own) -> Any:
-                return np.array([row[key] for row in own], dtype=float)
-
-            at = column("weaker_db")
-            left.plot(at, column("rcrb_m"), color=color)
-            for ax, key, unit, fill, style in (
-                (left, "rmse", "_m", "white", "none"),
-                (right, "detected", "", "white", "-"),
-                (right, "one_look", "", color, ":"),
-            ):
-                middle, low, high = (column(f"{key}{end}{unit}") for end in ("", "_low", "_high"))
-                ax.errorbar(
-                    at, middle, yerr=np.stack([middle - low, high - middle]), color=color, marker=marker, mfc=fill,
-                    ls=style, label=name if key == "rmse" else None,
-                )  # fmt: skip
-        left.set_yscale("log")
-        left.set_ylabel("error of the weak target [m]")
-        right.set_ylabel("share of trials")
-        right.plot([], [], "k-", marker="o", mfc="white", label="detected, joint")
-        right.plot([], [], "k:", marker="o", label="located in one look")
-        left.plot([], [], "k-", label="root CRB")
-        for ax in (left, right):
+            _draw_design(panels, own, index, step * (index - (len(names) - 1) / 2))
+        panels[0].set_yscale("log")
+        panels[0].set_ylabel("error of the weak target [m]")
+        panels[1].set_ylabel("share of trials")
+        for ax in panels:
+            ax.set_xticks(sorted({float(row["weaker_db"]) for row in rows}))
             ax.set_xlabel("weaker than its neighbour by [dB]")
-        handles, labels = left.get_legend_handles_labels()
-        more_handles, more_labels = right.get_legend_handles_labels()
-        fig.legend(handles + more_handles, labels + more_labels, loc="outside lower center", ncols=3)
+        handles, _ = panels[0].get_legend_handles_labels()
+        fig.legend(handles=[*handles, *_handles()], loc="outside lower center", ncols=3)
         return save(fig, stem)
+
+
+def _draw_design(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]], index: int, shift: float) -> None:
+    """A design's curves; markers are set apart from those of other designs at the same level."""
+
+    def column(key: str) -> Any:
+        return np.array([row[key] for row in rows], dtype=float)
+
+    left, right = panels
+    color, marker = f"C{index % 7}", series_marker(index)
+    at = column("weaker_db")
+    bound_line(left, at, column("rcrb_m"), "-", color)
+    for ax, key, unit, fill, style in (
+        (left, "rmse", "_m", "white", "none"),
+        (right, "detected", "", "white", "-"),
+        (right, "one_look", "", color, ":"),
+    ):
+        middle, low, high = (column(f"{key}{end}{unit}") for end in ("", "_low", "_high"))
+        ax.errorbar(
+            at + shift, middle, yerr=np.stack([middle - low, high - middle]), color=color, marker=marker, mfc=fill,
+            ls=style, label=design_name(rows[0]["design"]) if key == "rmse" else None,
+        )  # fmt: skip
+
+
+def _handles() -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="left: RMSE, 95 % interval"),
+        Line2D([], [], color="k", label="left: root CRB"),
+        Line2D([], [], color="k", marker="o", mfc="white", label="right: detected, joint"),
+        Line2D([], [], color="k", marker="o", ls=":", label="right: located in one look"),
+    ]
 
 
 def judge(folder: Path) -> Sequence[Finding]:
@@ -201,7 +222,7 @@ def _compared(first: Mapping[str, str], second: Mapping[str, str], key: str) -> 
 PART = Part(
     name="weak-target",
     title="A weak target beside a strong one",
-    caption="Weak target at (0, 10) m, strong one at the origin; 95 % intervals; lines on the left are root CRBs.",
+    caption="Weak target at (0, 10) m, strong one at the origin; 95 % intervals; designs are set apart sideways.",
     compute=compute,
     judge=judge,
     unstated=(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.figures import figure, save, series_marker
+from disac.experiments.figures import design_name, figure, save, series_marker
 from disac.experiments.intervals import bootstrap_rmse_interval, clustered_error_rate_interval
 from disac.experiments.paper_summary import PointDraws, read_draws
 from disac.experiments.pareto import LIMITED
@@ -123,8 +123,10 @@ def plot_pareto(rows: Sequence[Row], stem: Path) -> list[Path]:
             groups.setdefault((plain.get(name, name), row["sinr_db"]), []).append(row)
         for index, ((name, sinr_db), group) in enumerate(groups.items()):
             own = sorted(group, key=lambda row: float(row["pslr_db"]))
-            label = "equal power" if name == "uniform" else rf"{LIMITED[name]}, $\Gamma_c$ = {sinr_db:g} dB"
+            label = design_name(LIMITED.get(name, name))
+            label += "" if sinr_db is None else rf", $\Gamma_c$ = {sinr_db:g} dB"
             style = {"color": f"C{index % 7}", "marker": series_marker(index), "mfc": "white", "label": label}
+            style["ls"] = "-" if len(own) > 1 else "none"
             at = np.array([row["pslr_db"] for row in own], dtype=float)
             for ax, column, scale in ((axes[0], "rcrb_m", 1e3), (axes[1], "detection", 1.0)):
                 values = scale * np.array([row[column] for row in own], dtype=float)
@@ -138,7 +140,8 @@ def plot_pareto(rows: Sequence[Row], stem: Path) -> list[Path]:
             for row in free:
                 axes[0].plot(row["pslr_db"], 1e3 * row["rcrb_m"], ls="none", marker="*", ms=9, color=style["color"])
                 axes[1].plot(row["pslr_db"], row["detection"], ls="none", marker="*", ms=9, color=style["color"])
-        axes[0].plot([], [], ls="none", marker="*", ms=9, color="0.3", label="without a limit on sidelobes")
+        if any(row["sidelobe_db"] is None and row["design"] != "uniform" for row in shown):
+            axes[0].plot([], [], ls="none", marker="*", ms=9, color="0.3", label="without a limit on sidelobes")
         axes[0].set_ylabel("RCRB of one symbol [mm]")
         axes[1].set_ylabel("weak target found in a range profile")
         axes[1].set_ylim(-0.03, 1.03)

@@ -314,9 +314,13 @@ def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
         if not row["draws"]:
             yield f"{head}: infeasible in every draw"
             continue
+        pslr, islr = (
+            f" [{row[f'{stem}_low_db']:.2f}, {row[f'{stem}_high_db']:.2f}]" if row["draws"] > 1 else ""
+            for stem in ("pslr", "islr")
+        )
         yield (
-            f"{head}: PSLR {row['pslr_db']:.2f} dB [{row['pslr_low_db']:.2f}, {row['pslr_high_db']:.2f}], "
-            f"{row['pslr_loss_db']:+.2f} dB against equal power; ISLR {row['islr_db']:.2f} dB "
-            f"[{row['islr_low_db']:.2f}, {row['islr_high_db']:.2f}], {row['islr_loss_db']:+.2f} dB; "
+            f"{head}: PSLR {row['pslr_db']:.2f} dB{pslr}, {row['pslr_loss_db']:+.2f} dB against equal power; "
+            f"ISLR {row['islr_db']:.2f} dB{islr}, {row['islr_loss_db']:+.2f} dB; "
             f"{row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
+            f"{'' if row['draws'] > 1 else ', no interval from one draw'}"
         )

@@ -145,6 +145,11 @@ def test_one_draw_has_no_interval_and_none_no_row_of_levels():
     assert np.isnan(one["pslr_low_db"])
     assert "pslr_db" not in none
     assert list(summary_lines([none])) == ["p2 at 1 dB, expected: infeasible in every draw"]
+    (line,) = summary_lines([one])
+    assert "[" not in line
+    assert line.endswith("1 of 1 draws, no interval from one draw")
+    (line,) = summary_lines(summarize_sidelobes([made_up("p3", 1.0, [(1.0, 2.0)] * 2)], ["expected"]))
+    assert line.count("[") == 2
 
 
 def test_pictures_are_written(scene, tmp_path):
@@ -173,3 +178,29 @@ def test_wrong_input_is_named(scene):
         SidelobeSweep(scene, ("p9",), (0.0,))
     with pytest.raises(ValueError, match="n_symbols = "):
         SidelobeSweep(scene, ("p2",), (0.0,), n_symbols=(0,))
+
+
+@pytest.mark.parametrize(("thresholds", "ticks"), [((20.0,), [20.0]), ((), [])])
+def test_fewer_than_two_thresholds_are_the_only_ticks(monkeypatch, tmp_path, thresholds, ticks):
+    pictures = []
+    monkeypatch.setattr(sidelobes, "save", lambda fig, stem: pictures.append(fig) or [])
+    points = [made_up("p2", at, [(1.0, 2.0)] * 2) for at in thresholds]
+    points.append(made_up("uniform", None, [(1.0, 2.0)] * 2))
+    sidelobes.plot_sidelobe_ratios(summarize_sidelobes(points, ["expected"]), tmp_path / "ratios")
+    assert all(list(ax.get_xticks()) == ticks for ax in pictures[0].axes)
+
+
+def test_the_predicted_threshold_is_named(monkeypatch, tmp_path):
+    class Predicted:
+        threshold_db = -20.0
+
+        def row(self, snr_db):
+            return dict.fromkeys(("mie_rmse_m", "rcrb_m", "zz_rmse_m", "zz_coupled_rmse_m"), 10 ** (-snr_db / 20))
+
+    pictures = []
+    monkeypatch.setattr(sidelobes, "save", lambda fig, stem: pictures.append(fig) or [])
+    rows = [{"design": "p2", "snr_db": -20.0, "rmse_m": 2.0, "rmse_low_m": 1.0, "rmse_high_m": 3.0}]
+    sidelobes.plot_threshold(rows, {"p2": Predicted()}, tmp_path / "threshold", relative_db=[-5.0, 5.0])
+    (ax,) = pictures[0].axes
+    assert ax.get_title() == "P.2"
+    assert "predicted threshold" in [text.get_text() for text in pictures[0].legends[0].get_texts()]
