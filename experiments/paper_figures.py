@@ -152,9 +152,9 @@ def _draw_times(ax: Axes, sweep: Sweep, rows: Sequence[Row]) -> None:
                 label=f"{design_name(design)}, {solver}",
             )
     if sweep.x == "n_nodes":
-        for design, seconds in PAPER_SECONDS.items():
-            look = DESIGN_LOOKS[design]
-            ax.plot((2, 3, 4), seconds, ls="none", marker="x", color=look.color, label=f"{design_name(design)}, paper")
+        for (design, seconds), marker in zip(PAPER_SECONDS.items(), "x+1", strict=True):
+            color, label = DESIGN_LOOKS[design].color, f"{design_name(design)}, paper"
+            ax.plot((2, 3, 4), seconds, ls="none", marker=marker, color=color, label=label)
     ax.set_ylabel("processor time [s], median and quartiles")
 
 
