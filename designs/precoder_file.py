@@ -122,11 +122,18 @@ def _read_netcdf(path: Path) -> SavedPrecoders:
 
     with xarray.open_dataset(path, engine="h5netcdf") as file:
         comm, radar = (
-            np.asarray(file[f"{name}_real"]) + 1j * np.asarray(file[f"{name}_imag"])
+            _complex(np.asarray(file[f"{name}_real"]), np.asarray(file[f"{name}_imag"]))
             for name in ("comm_precoders", "radar_precoders")
         )
         facts = file.attrs
         return _saved(str(facts["name"]), float(facts["sinr_db"]), str(facts["scenario"]), comm, radar)
+
+
+def _complex(real: NDArray[np.float64], imag: NDArray[np.float64]) -> ComplexArray:
+    """Both parts bit for bit; ``real + 1j * imag`` would lose the signs of zeros, and with them the digest."""
+    values = np.empty(real.shape, dtype=np.complex128)
+    values.real, values.imag = real, imag
+    return values
 
 
 def _saved(name: str, sinr_db: float, digest: str, comm: ComplexArray, radar: ComplexArray) -> SavedPrecoders:
