@@ -267,7 +267,7 @@ def run_link(
     if scheduler is not None and executor != "dask":
         raise click.UsageError("--scheduler is the address of a Dask scheduler: it needs --executor dask")
     if resumed is not None:
-        refuse_other_options("resumed", "workers", "executor", "scheduler", "shard", "trial_timeout")
+        refuse_other_options(resumed, "resumed", "workers", "executor", "scheduler", "shard", "trial_timeout")
         with told_errors():
             job, seed, stopping = load_job(resumed)
             shard = shard or stored_shard(resumed)
@@ -315,7 +315,7 @@ def run_link(
             save_design_records(folder, designed.records)
             write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
     try:
-        with told_errors():
+        with told_errors(same_options=False):
             rows = run_job(
                 job,
                 folder,
@@ -345,8 +345,10 @@ def chosen(parameter: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def refuse_other_options(*allowed: str) -> None:
+def refuse_other_options(folder: Path, *allowed: str) -> None:
     """Refuse options given on the command line that a resumed run takes from its folder instead."""
+    from disac.experiments.run_folder import RERUN
+
     context = click.get_current_context()
     given = [
         parameter.opts[0]
@@ -354,7 +356,10 @@ def refuse_other_options(*allowed: str) -> None:
         if parameter.name not in allowed and chosen(str(parameter.name))
     ]
     if given:
-        raise click.UsageError(f"--resume takes everything from its folder: it does not go with {', '.join(given)}")
+        raise click.UsageError(
+            f"--resume takes everything from its folder: it does not go with {', '.join(given)}; "
+            f"the line that began the run is in {folder / RERUN}"
+        )
 
 
 def _print_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str], folder: Path, seed: int) -> None:

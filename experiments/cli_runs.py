@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from disac.experiments.cli_resume import other_campaign
 from disac.experiments.run_folder import STORE
 
 RUN = click.Path(exists=True, path_type=Path)
@@ -35,14 +36,21 @@ SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "netcdf": ".nc"}
 
 
 @contextmanager
-def told_errors() -> Iterator[None]:
-    """Turn what a user can mend into one line; anything else keeps its traceback."""
+def told_errors(*, same_options: bool = True) -> Iterator[None]:
+    """Turn what a user can mend into a message; anything else keeps its traceback.
+
+    Parameters
+    ----------
+    same_options : a run that goes on must be given the options it was begun with, so that those that differ are named.
+    """
     from disac.experiments.executors import WorkersUnavailable
     from disac.experiments.experiment import ExperimentError
-    from disac.experiments.store import StoreError
+    from disac.experiments.store import OtherCampaign, StoreError
 
     try:
         yield
+    except OtherCampaign as error:
+        raise click.ClickException(other_campaign(error, same_options)) from None
     except (StoreError, WorkersUnavailable, ExperimentError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     except RuntimeError as error:
@@ -62,8 +70,9 @@ def status(run: Path) -> None:
     with told_errors():
         found = look(store_of(run))
     writer = f", written by {found.writer}" if found.writer else ""
+    part = ", shard {} of {}".format(*found.meta["shard"]) if found.meta["shard"] else ""
     click.echo(
-        f"{found.path}: {found.state}{writer}; experiment {found.meta['experiment']}, seed {found.meta['seed']}, "
+        f"{found.path}: {found.state}{writer}; experiment {found.meta['experiment']}, seed {found.meta['seed']}{part}, "
         f"{found.size_bytes / 1e6:.2f} MB, journal mode {found.journal_mode}"
     )
     for point in found.points:
@@ -113,19 +122,37 @@ def export(run: Path, kind: str | None, out: Path | None) -> None:
     click.echo(f"wrote {target}")
 
 
+class Trouble(click.ClickException):
+    """An error of a command whose exit code 1 is an answer."""
+
+    exit_code = 2
+
+
+@contextmanager
+def _troubles() -> Iterator[None]:
+    """Turn errors told to the user into :class:`Trouble`."""
+    try:
+        yield
+    except click.ClickException as error:
+        raise Trouble(error.message) from None
+
+
 @click.command()
 @click.argument("run_a", type=RUN)
 @click.argument("run_b", type=RUN)
 def compare(run_a: Path, run_b: Path) -> None:
-    """Compare two runs point by point: bytes where they share trials, means where they do not."""
+    """Compare two runs point by point: bytes where they share trials, means where they do not.
+
+    Exits like diff: 0 when both hold the same points and trials in every bit, 1 when they do not, 2 on trouble. What
+    else differs in their descriptions (settings, stopping rule, library versions) is told and does not count.
+    """
     from disac.experiments.runs import compare as look
 
-    with told_errors():
+    with _troubles(), told_errors():
         found = look(store_of(run_a), store_of(run_b))
-    if found.identical:
-        click.echo("identical: same points, same trials, every bit")
+    click.echo("identical: same points, same trials, every bit" if found.identical else "different records")
     for line in found.description:
-        click.echo(f"differs: {line}")
+        click.echo(f"described otherwise: {line}")
     for side, points in (("first", found.only_a), ("second", found.only_b)):
         for fields in points:
             click.echo(f"only in the {side}: {fields}")
@@ -138,6 +165,8 @@ def compare(run_a: Path, run_b: Path) -> None:
         for name, column in point.columns.items():
             if column.mean_a != column.mean_b:
                 click.echo(f"  {name}: {column.mean_a:.6g} and {column.mean_b:.6g} +- {column.standard_error:.2g}")
+    if not found.identical:
+        raise SystemExit(1)
 
 
 @click.command()

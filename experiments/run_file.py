@@ -24,6 +24,14 @@ class StoreError(RuntimeError):
     """A run's file cannot be used as asked; the message names the file and nothing in it was changed."""
 
 
+class OtherCampaign(StoreError):
+    """The run to go on with has another seed, configuration or shard; ``path`` is its file."""
+
+    def __init__(self, path: Path, changes: str) -> None:
+        super().__init__(f"{path} belongs to another campaign: {changes}; nothing was changed")
+        self.path = path
+
+
 class StoreBusy(StoreError):
     """Another process writes this run."""
 

@@ -82,8 +82,24 @@ class Shard:
         """Points of this shard, its first trial, and its policy."""
         if type(policy) is FixedTrials:
             first, stop = ((part * policy.trials) // self.count for part in (self.index - 1, self.index))
-            return (points if stop > first else ()), first, FixedTrials(max(stop, 1))
+            return (points if stop > first else ()), first, _Share(max(stop, 1), first, self, policy.trials)
         return points[self.index - 1 :: self.count], 0, policy
+
+
+@dataclass(frozen=True)
+class _Share(FixedTrials):
+    """Stop where a shard's block of a fixed number of trials ends."""
+
+    first: int
+    shard: Shard
+    asked: int
+
+    def decide(self, prefix: Prefix) -> StopReason | None:
+        i, n = self.shard.index, self.shard.count
+        return StopReason(
+            "fixed-trials",
+            f"{self.trials - self.first} trials, the share of shard {i} of {n} in {self.asked} asked for",
+        )
 
 
 @dataclass(frozen=True)
@@ -431,7 +447,8 @@ def run_campaign(
     Raises
     ------
     ValueError : a parameter or the experiment's points are wrong.
-    StoreError : the file exists and ``resume`` is false, belongs to another campaign, is damaged, newer or in use.
+    StoreError : the file exists and ``resume`` is false, is damaged, newer or in use.
+    OtherCampaign : the file belongs to another campaign.
     StoreFull : the disk is full. What was committed stays, and the run can be resumed.
     CampaignInterrupted : Ctrl-C, with the partial result.
     """

@@ -16,7 +16,7 @@ import numpy as np
 from disac.experiments.experiment import Experiment, Record, rebuild
 from disac.experiments.keys import MAX_TRIALS, Point
 from disac.experiments.runner import CampaignResult, Progress, Shard, run_campaign
-from disac.experiments.stopping import StopReason, policy_from_dict
+from disac.experiments.stopping import FixedTrials, Prefix, StopReason, policy_from_dict, policy_to_dict
 from disac.experiments.store import PointStatus, RunReader, RunWriter, StoreError, differences, writer_of
 from disac.experiments.worker import BatchTask, Failure, clear_caches, pinned_threads, process_name, run_batch
 
@@ -275,11 +275,20 @@ def _merge_point(readers: Sequence[RunReader], writer: RunWriter, key: int, fiel
         lacking = next(trial for trial in range(first, trials[-1]) if trial not in rows)
         raise StoreError(f"trial {lacking} of point {fields} is in none of the runs; merge its shard too")
     stop, detail = stops.get(end, (None, ""))
+    if stop is not None and stop.kind == "fixed-trials" and first == 0:
+        stop = _reason_of_all(readers, FixedTrials(end), stop)
     writer.add_point(key, fields, first)
     for start in range(first, max(end, first + 1), _MERGE_CHUNK):
         chunk = [rows[trial] for trial in range(start, min(start + _MERGE_CHUNK, end))]
         last = start + len(chunk) == end
         writer.commit(key, start, chunk, stop=stop if last else None, detail=detail if last else "")
+
+
+def _reason_of_all(readers: Sequence[RunReader], whole: FixedTrials, stop: StopReason) -> StopReason:
+    """The reason of a run of all trials where they are those asked for; ``stop``, a shard's, where they are not."""
+    if all(reader.meta()["stopping"] != policy_to_dict(whole) for reader in readers):
+        return stop
+    return whole.decide(Prefix(whole.trials, {})) or stop
 
 
 @dataclass(frozen=True)
@@ -305,7 +314,11 @@ class PointComparison:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """How two runs differ: lines on their descriptions, points that only one has, and the points that both have."""
+    """How two runs differ: points that only one has, and the points that both have.
+
+    ``description`` holds lines on other differences (seed, configuration, stopping policy, library versions), which do
+    not make the records differ.
+    """
 
     description: tuple[str, ...]
     only_a: tuple[dict[str, Any], ...]

@@ -30,6 +30,7 @@ from disac.experiments.rows import from_row, quoted, sql_list, sql_names, to_row
 from disac.experiments.run_file import (
     APPLICATION_ID,
     SCHEMA_VERSION,
+    OtherCampaign,
     StoreBusy,
     StoreError,
     StoreFull,
@@ -45,6 +46,7 @@ from disac.experiments.worker import Failure
 
 __all__ = [
     "BatchTiming",
+    "OtherCampaign",
     "PointStatus",
     "RunReader",
     "RunWriter",
@@ -377,10 +379,19 @@ def read_run(path: str | os.PathLike[str]) -> StoredRun:
 
 def differences(name: str, a: object, b: object) -> list[str]:
     """Where two JSON values differ, one line each."""
+    return [f"{where} is {x!r:.200} against {y!r:.200}" for where, x, y in _unequal(name, a, b)]
+
+
+def _unequal(name: str, a: object, b: object) -> Iterator[tuple[str, object, object]]:
+    """Name and both values of every leaf in which two JSON values differ."""
     if isinstance(a, dict) and isinstance(b, dict):
-        keys = (*a, *(key for key in b if key not in a))
-        return [line for key in keys for line in differences(f"{name}.{key}", a.get(key), b.get(key))]
-    return [] if a == b else [f"{name} is {a!r:.200} against {b!r:.200}"]
+        for key in {**a, **b}:
+            yield from _unequal(f"{name}.{key}", a.get(key), b.get(key))
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            yield from _unequal(f"{name}[{i}]", x, y)
+    elif a != b:
+        yield name, a, b
 
 
 class RunWriter(RunReader):
@@ -393,8 +404,8 @@ class RunWriter(RunReader):
 
         Raises
         ------
-        StoreError : the file exists and ``resume`` is false; or it is damaged, newer than this version, no run, or a
-            run of another campaign.
+        StoreError : the file exists and ``resume`` is false; or it is damaged, newer than this version, or no run.
+        OtherCampaign : it is a run of another campaign; names every value that differs.
         StoreBusy : another process writes it.
         """
         self.path = Path(path)
@@ -423,9 +434,13 @@ class RunWriter(RunReader):
         if self._has_tables():
             self.check()
             known = self.meta()
-            for name, value in identity.items():
-                for line in differences(name, known.get(name), value):
-                    raise StoreError(f"{self.path} belongs to another campaign: {line}; nothing was changed")
+            changes = [
+                f"{where}: stored {stored!r:.200}, given {given!r:.200}"
+                for name, value in identity.items()
+                for where, stored, given in _unequal(name, known.get(name), value)
+            ]
+            if changes:
+                raise OtherCampaign(self.path, "; ".join(changes))
         elif self._query("SELECT count(*) FROM sqlite_schema") != [(0,)]:
             raise StoreError(f"{self.path} is an SQLite file but not a disac run; nothing was changed")
         self.file_system = file_system_type(self.path)

@@ -84,7 +84,8 @@ def test_resume_refuses_what_it_would_ignore(finished):
     folder, _ = finished
     result = _invoke("run", "link", "--resume", folder, "--trials", 30, "--seed", 4)
     assert result.exit_code == 2
-    assert "does not go with --trials, --seed" in " ".join(result.output.split())
+    told = result.output.replace("\n", "").replace(" ", "")
+    assert f"doesnotgowith--trials,--seed;thelinethatbegantherunisin{folder / 'rerun.txt'}" in told
 
 
 def test_a_scenario_file_needs_a_threshold_and_saved_precoders_keep_the_power(finished, tmp_path):
@@ -204,20 +205,76 @@ def test_sidelobes_and_ambiguity_leave_tables_and_pictures(tmp_path):
     assert levels == sorted(levels, reverse=True)
 
 
+def test_resume_with_other_options_names_them(tmp_path):
+    options = ["run", "sidelobes", *SMALL[:2], "--design", "uniform", "--draws", 2, "--workers", 1]
+    folder = tmp_path / "s"
+    assert _invoke(*options, "--out", folder).exit_code == 0
+    before = (folder / "run.sqlite").read_bytes()
+    resumed = _invoke(*options, "--set", "n_tx=5", "--seed", 3, "--resume", folder)
+    assert resumed.exit_code == 1
+    assert f"{folder} was begun with other options; nothing was changed\n" in resumed.output
+    assert f"  --set: stored {SMALL[1]}, given {SMALL[1]}, n_tx=5\n  --seed: stored 0, given 3\n" in resumed.output
+    assert f"the line that began it is in {folder / 'rerun.txt'}" in resumed.output
+    assert "--draws" not in resumed.output
+    assert (folder / "run.sqlite").read_bytes() == before
+    (folder / "rerun.txt").write_text("disac run ambiguity\n")
+    resumed = _invoke(*options, "--seed", 3, "--resume", folder)
+    assert "seed: stored '0', given '3'; nothing was changed" in resumed.output
+    assert _invoke(*options, "--draws", 3, "--resume", folder).exit_code == 0
+
+
 def test_shards_merge_into_the_single_run(finished, tmp_path):
     folder, _ = finished
     for part in ("1", "2"):
         result = _invoke(*QUICK, "--workers", 1, "--shard", f"{part}/2", "--out", tmp_path / part)
         assert result.exit_code == 0, result.output
+    told = _invoke("status", tmp_path / "2").output
+    assert "seed 0, shard 2 of 2," in told
+    assert told.count(": 3 trials in") == told.count("; 3 trials, the share of shard 2 of 2 in 6 asked for") == 2
+    other = _invoke("run", "link", "--resume", tmp_path / "2", "--shard", "1/2", "--workers", 1)
+    assert other.exit_code == 1
+    assert "shard[0]: stored 2, given 1; nothing was changed" in " ".join(other.output.split())
     again = _invoke("run", "link", "--resume", tmp_path / "2")
     assert again.exit_code == 0, again.output
     result = _invoke("merge", tmp_path / "2", tmp_path / "1", "--out", tmp_path / "both")
     assert result.exit_code == 0, result.output
     assert _records(tmp_path / "both") == _records(folder)
+    assert "; 6 trials asked for" in _invoke("status", tmp_path / "both").output
     assert "identical" in _invoke("compare", tmp_path / "both", folder).output
-    assert "4 and 2 trials" not in _invoke("compare", tmp_path / "both", tmp_path / "1").output
+    fewer = _invoke("compare", tmp_path / "both", tmp_path / "1")
+    assert "6 and 3 trials, 3 common, 3 equal" in fewer.output
+    assert "identical" not in fewer.output
     with (tmp_path / "both" / "summary.csv").open(newline="", encoding="utf-8") as file:
         assert [row["trials"] for row in csv.DictReader(file)] == ["6", "6"]
+
+
+def test_compare_exits_like_diff(finished, tmp_path):
+    folder, _ = finished
+    same = _invoke("compare", folder, folder / "run.sqlite")
+    assert same.exit_code == 0
+    assert "described otherwise" not in same.output
+    assert _invoke(*QUICK, "--seed", 1, "--workers", 1, "--out", tmp_path / "seed").exit_code == 0
+    other = _invoke("compare", folder, tmp_path / "seed")
+    assert other.exit_code == 1
+    assert other.output.startswith("different records\ndescribed otherwise: seed is '0' against '1'\n")
+    (tmp_path / "empty").mkdir()
+    for trouble in (tmp_path / "empty", tmp_path / "nothing"):
+        assert _invoke("compare", folder, trouble).exit_code == 2
+    (tmp_path / "text.sqlite").write_text("no run")
+    assert _invoke("compare", folder, tmp_path / "text.sqlite").exit_code == 2
+    assert "Exits like diff: 0 when" in _invoke("compare", "--help").output
+
+
+def test_records_equal_under_other_settings_count_as_identical(finished, tmp_path):
+    """A cap that is not reached is another stopping rule with the same records."""
+    folder, _ = finished
+    result = _invoke(*QUICK, "--bit-errors", 10**9, "--workers", 1, "--out", tmp_path / "capped")
+    assert result.exit_code == 0, result.output
+    compared = _invoke("compare", folder, tmp_path / "capped")
+    assert compared.exit_code == 0
+    assert compared.output.startswith("identical")
+    assert "differs" not in compared.output
+    assert "described otherwise: stopping.policy is 'FixedTrials' against 'FirstOf'" in compared.output
 
 
 def test_viewers_and_replay(finished, tmp_path):

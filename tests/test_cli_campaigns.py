@@ -90,6 +90,22 @@ def test_the_precoders_of_a_run_folder_can_be_sent_again(finished, tmp_path):
     assert _digest(tmp_path / "again") == _digest(finished)
 
 
+def test_precoders_of_both_formats_make_the_same_run(tmp_path):
+    """Also the signs of zeros, which the digest of a case sees: uniform power has many."""
+    pytest.importorskip("h5netcdf")
+    drawn = _invoke("design", "uniform", *SMALL, "--sinr-db", "-30", "--netcdf", "--out", tmp_path / "d")
+    assert drawn.exit_code == 0, drawn.output
+    options = ("--snr-db", 20, "--trials", 2, "--workers", 1)
+    for suffix in ("npz", "nc"):
+        sent = ("--scenario", tmp_path / "d" / "scenario.toml", "--precoders", tmp_path / "d" / f"precoders.{suffix}")
+        assert _invoke("run", "link", *sent, *options, "--out", tmp_path / suffix).exit_code == 0
+    compared = _invoke("compare", tmp_path / "npz", tmp_path / "nc")
+    assert compared.exit_code == 0
+    verdict, *points = compared.output.splitlines()
+    assert verdict.startswith("identical")
+    assert [line.split(":")[1] for line in points] == [" 2 and 2 trials, 2 common, 2 equal"]
+
+
 def _text(path):
     path.write_text("not an archive")
 

@@ -170,10 +170,10 @@ def test_resume_refuses_another_campaign_and_changes_nothing(tmp_path):
     before = (tmp_path / "run").read_bytes()
     with pytest.raises(StoreError, match="exists"):
         run_campaign(Noise(), tmp_path / "run", seed=1, trials=3)
-    with pytest.raises(StoreError, match="seed is '1' against '2'"):
+    with pytest.raises(StoreError, match="seed: stored '1', given '2'; nothing was changed"):
         run_campaign(Noise(), tmp_path / "run", seed=2, trials=3, resume=True)
-    with pytest.raises(StoreError, match=r"config.settings.bias is 0.0 against 0.5"):
-        run_campaign(Noise(bias=0.5), tmp_path / "run", seed=1, trials=3, resume=True)
+    with pytest.raises(StoreError, match=r"seed: stored '1', given '2'; config.settings.bias: stored 0.0, given 0.5;"):
+        run_campaign(Noise(bias=0.5), tmp_path / "run", seed=2, trials=3, resume=True)
     assert (tmp_path / "run").read_bytes() == before
 
 
