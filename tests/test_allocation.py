@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from design_scenes import scene
@@ -112,3 +115,14 @@ def test_exchange_lowers_ambiguity_for_little_crb_and_repeats():
     assert allocation_quality(only_crb).rcrb_m <= before.rcrb_m
     with pytest.raises(ValueError, match=r"pslr_weight = -1: must be a number in \[0, 1e6\]"):
         optimize_allocation(start, np.random.default_rng(7), pslr_weight=-1)
+
+
+def test_the_script_of_the_page_prints_its_table(capsys):
+    page = (Path(__file__).resolve().parents[1] / "docs" / "p4.md").read_text(encoding="utf-8")
+    section = page.split("## Other allocations than the comb")[1]
+    exec(section.split("```python\n")[1].split("```")[0], {})
+    rows = [re.findall(r"-?\d+\.\d+", line) for line in section.splitlines() if re.search(r"\| \d\.\d+ mm \|", line)]
+    printed = [re.findall(r"-?\d+\.\d+", line) for line in capsys.readouterr().out.splitlines()]
+    assert len(printed) == 4
+    for said, found in zip(rows, printed, strict=True):
+        np.testing.assert_allclose(np.array(found, float), np.array(said, float), rtol=5e-3, atol=5e-3)
