@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import json
 import sys
@@ -10,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from disac.experiments.keys import Point, TrialKey
 
@@ -70,6 +74,14 @@ def columns_of(experiment: Experiment) -> Mapping[str, Column]:
     """Declared columns of an experiment, empty when it declares none."""
     columns: Mapping[str, Column] = getattr(experiment, "columns", {})
     return columns
+
+
+def content_digest(text: str, *arrays: NDArray[Any]) -> str:
+    """Hash of a text and arrays (hexadecimal), by which :meth:`Experiment.config` tells large contents apart."""
+    content = hashlib.sha256(text.encode())
+    for array in arrays:
+        content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()
 
 
 def configuration(experiment: Experiment) -> dict[str, Any]:

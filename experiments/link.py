@@ -6,7 +6,6 @@ and noise, forms one array X that carries both the users' bits and the echoes, a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.experiment import Column
+from disac.experiments.experiment import Column, content_digest
 from disac.experiments.keys import Point, PointValue, Purpose, TrialKey
 from disac.experiments.link_columns import link_columns
 from disac.simulator import Scenario
@@ -62,10 +61,7 @@ class LinkCase:
     @property
     def digest(self) -> str:
         """Hash of scenario and precoders (hexadecimal)."""
-        content = hashlib.sha256(self.scenario.digest.encode())
-        for array in (self.comm_precoders, self.radar_precoders):
-            content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        return content.hexdigest()
+        return content_digest(self.scenario.digest, self.comm_precoders, self.radar_precoders)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.echo_trial import EchoTrial
-from disac.experiments.experiment import Column, Record
+from disac.experiments.experiment import Column, Record, content_digest
 from disac.experiments.intervals import bootstrap_rmse_interval
 from disac.experiments.keys import Point, PointValue, Purpose, TrialKey, point_key
 from disac.experiments.link import at_snr
@@ -45,10 +44,7 @@ class ThresholdCase:
     @property
     def digest(self) -> str:
         """Hash of the precoders and of what is known (hexadecimal)."""
-        content = hashlib.sha256(b"known phases" if self.known_phases else b"")
-        for array in (self.comm_precoders, self.radar_precoders):
-            content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        return content.hexdigest()
+        return content_digest("known phases" if self.known_phases else "", self.comm_precoders, self.radar_precoders)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.echo_trial import EchoTrial
-from disac.experiments.experiment import Column, Record
+from disac.experiments.experiment import Column, Record, content_digest
 from disac.experiments.intervals import Interval, bootstrap_rmse_interval, clopper_pearson
 from disac.experiments.keys import Point, PointValue, Purpose, TrialKey, point_key
 from disac.experiments.metrics import position_errors
@@ -41,10 +40,7 @@ class WeakTargetCase:
     @property
     def digest(self) -> str:
         """Hash of the precoders (hexadecimal)."""
-        content = hashlib.sha256()
-        for array in (self.comm_precoders, self.radar_precoders):
-            content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        return content.hexdigest()
+        return content_digest("", self.comm_precoders, self.radar_precoders)
 
 
 @dataclass(frozen=True)
