@@ -163,6 +163,12 @@ def _layout(problem: RelaxedProblem) -> _Layout:
             return _Layout(s.n_tx, s.n_tx, common, comm, [([n], m) for n, m in common])
 
 
+def covariance_variables(problem: RelaxedProblem) -> int:
+    """Real scalars in the covariances R and R_c of a program; radar blocks R - sum R_c and epigraphs come on top."""
+    layout = _layout(problem)
+    return layout.n_total + len(layout.comm) * layout.n_tx**2
+
+
 def _sums(layout: _Layout) -> tuple[csr_array, NDArray[np.intp]]:
     """Map from the parts to the diagonal blocks of the totals, radar plus (mean) data, and their places there."""
     from scipy.sparse import csr_array

@@ -189,7 +189,7 @@ def reproduce(out: Path, docs: Path | None, check: bool, only: str | None, **opt
             check_solvers(out, tuple(name for name in names if name in FIGURES), seed=settings.seed, say=click.echo)
     command = f"disac reproduce {settings.options}"
     path = write_findings(out, out / "findings.md", command=command)
-    gallery = write_gallery(out, out / "gallery.md", pictures=out)
+    gallery = write_gallery(out, out / "gallery.md", pictures=out, command=command)
     if docs is not None:
         publish(out, docs, command=command)
     click.echo(f"claims: {path}, figures: {gallery}, {clock.total_s:.0f} s in all")

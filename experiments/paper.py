@@ -112,7 +112,7 @@ class DesignSweep:
             return Prepared(plain_point(point), _NAN)
         key = TrialKey(0, 0, 0)
         solve_trial(point, key, refined=False)
-        return Prepared(plain_point(point), native_variables(_problem(point, PaperScenario.at(point).draw(key))))
+        return Prepared(plain_point(point), native_variables(problem_of(point, PaperScenario.at(point).draw(key))))
 
     def run(self, context: Prepared, keys: Sequence[TrialKey]) -> list[Record]:
         """One record per key."""
@@ -189,7 +189,7 @@ def solve_trial(point: Point, key: TrialKey, *, refined: bool) -> Record:
 
     design, solver = str(point["design"]), str(point["solver"])
     scenario = PaperScenario.at(point).draw(key)
-    problem = _problem(point, scenario)
+    problem = problem_of(point, scenario)
     record: Record = {name: _NAN for name in DesignSweep.columns}
     started, busy = time.perf_counter(), time.process_time()
     try:
@@ -228,7 +228,8 @@ def solve_trial(point: Point, key: TrialKey, *, refined: bool) -> Record:
     return record
 
 
-def _problem(point: Point, scenario: Scenario) -> RelaxedProblem:
+def problem_of(point: Point, scenario: Scenario) -> RelaxedProblem:
+    """The convex problem of a point in a draw."""
     from disac.designs.relaxed import RelaxedProblem
 
     return RelaxedProblem(scenario, SIGNALS[str(point["design"])], float(point["sinr_db"]))

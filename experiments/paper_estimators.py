@@ -14,7 +14,7 @@ from disac.experiments.figures import bound_line, figure, log_ordinate, save
 from disac.experiments.intervals import Interval, bootstrap_rmse_interval, clustered_error_rate_interval
 from disac.experiments.keys import PointValue, TrialKey
 from disac.experiments.link import BOUND_OF_MODE
-from disac.experiments.paper_parts import Effort, Finding, Part, Verdict
+from disac.experiments.paper_parts import Effort, Finding, Part, Verdict, together
 from disac.experiments.paper_scenarios import PaperScenario
 from disac.experiments.paper_summary import PointDraws, Row, read_draws
 from disac.experiments.paper_sweeps import sweep
@@ -263,11 +263,10 @@ def judge(folder: Path) -> list[Finding]:
 
 def _attains(found: Sequence[Localized], mode: str) -> Finding:
     own = [item for item in found if item.mode == mode and item.area_m == AREA_M]
-    verdicts = {item.verdict for item in own}
     return Finding(
         f"At the paper's SNR {LABELS[mode]} attains its own CRB (Fig. 4's scene, P.2, 120 m square; RMSE within "
         f"{ATTAINED_WITHIN:.0%} of the realized RCRB)",
-        own[0].verdict if len(verdicts) == 1 else "only under conditions",
+        together([item.verdict for item in own]),
         "RMSE over realized RCRB: " + "; ".join(f"B = {item.bandwidth_hz / 1e6:g} MHz {item.text()}" for item in own),
         ("estimators",),
     )
@@ -275,10 +274,9 @@ def _attains(found: Sequence[Localized], mode: str) -> Finding:
 
 def _areas(found: Sequence[Localized]) -> Finding:
     own = [item for item in found if item.mode == "hybrid" and item.bandwidth_hz == 10e6]
-    verdicts = {item.verdict for item in own}
     return Finding(
         "The hybrid CRB is attained from any prior area tried (B = 10 MHz)",
-        own[0].verdict if len(verdicts) == 1 else "only under conditions",
+        together([item.verdict for item in own]),
         "RMSE over realized RCRB: " + "; ".join(f"square of {item.area_m:g} m {item.text()}" for item in own),
         ("estimators",),
     )
@@ -324,6 +322,7 @@ PART = Part(
     compute=compute,
     judge=judge,
     unstated=(
+        ("draws, trials of each", f"{FULL.draws} draws of channels and amplitudes, {FULL.trials} trials of each"),
         ("how a target is found", "maximum likelihood over a square search area that knows nothing of the targets"),
         ("cyclic prefix", "not given in the paper; the link takes it as long enough, the table says where it is not"),
         ("number of OFDM symbols", "16"),

@@ -30,17 +30,19 @@ def write_findings(folder: Path, path: Path, *, command: str) -> Path:
         agreement=read_agreement(folder),
         times=read_times(folder),
         others=part_findings(folder),
+        tables="figures/" if (path.parent / "figures" / TIMES).is_file() else "",
     )
     path.write_text(text, "utf-8")
     return path
 
 
-def write_gallery(folder: Path, path: Path, *, pictures: Path) -> Path:
+def write_gallery(folder: Path, path: Path, *, pictures: Path, command: str) -> Path:
     """Write a page with every figure of ``folder``, its command, the choices behind it and the verdicts it decides.
 
     Parameters
     ----------
     pictures : folder that holds NAME.png and NAME.csv, or NAME/NAME.png and NAME/summary.csv.
+    command : what computed the figures, a ``disac reproduce`` with options.
     """
     judged = [*findings(load_evidence(folder)), *part_findings(folder)]
     lines = ["# The paper's figures, computed again", ""]
@@ -50,7 +52,9 @@ def write_gallery(folder: Path, path: Path, *, pictures: Path) -> Path:
             (pictures / name / f"{name}.png", pictures / name / "summary.csv"),
         ):
             if picture.is_file():
-                lines += Section.of(name, folder / name).lines(_link(picture, path), _link(table, path), judged)
+                lines += Section.of(name, folder / name).lines(
+                    _link(picture, path), _link(table, path), judged, command
+                )
     path.write_text("\n".join(lines), "utf-8")
     return path
 
@@ -75,14 +79,15 @@ def publish(folder: Path, docs: Path, *, command: str) -> list[Path]:
             copied.append(Path(shutil.copy(folder / table, pictures / table)))
     return [
         write_findings(folder, docs / "findings.md", command=command),
-        write_gallery(folder, docs / "gallery.md", pictures=pictures),
+        write_gallery(folder, docs / "gallery.md", pictures=pictures, command=command),
         *copied,
     ]
 
 
-def _command(name: str) -> str:
-    """What computes a figure or part as it is in ``disac reproduce``."""
-    return f"disac reproduce --only {name}" if name in part_names() else f"disac run {name}"
+def _command(name: str, command: str) -> str:
+    """What computes a figure or part as it was in ``command``, a ``disac reproduce`` with options."""
+    options = command.removeprefix("disac reproduce").replace(" --check", "")
+    return f"disac reproduce --only {name}{options}" if name in part_names() else f"disac run {name}{options}"
 
 
 def _link(target: Path, page: Path) -> str:
@@ -106,7 +111,7 @@ class Section:
         spec = sweep(name)
         return cls(name, spec.title, f"{spec.compared} {_BARS[spec.kind]}", read_choices(folder))
 
-    def lines(self, picture: str, table: str, judged: Sequence[Finding]) -> list[str]:
+    def lines(self, picture: str, table: str, judged: Sequence[Finding], command: str) -> list[str]:
         """Markdown with the picture, its command and data, the verdicts it decides and the choices behind it."""
         verdicts = [finding for finding in judged if self.name in finding.figures]
         return [
@@ -114,7 +119,7 @@ class Section:
             "",
             f"![{self.title}]({picture})",
             "",
-            f"`{_command(self.name)}` ([data]({table})). {self.caption}",
+            f"`{_command(self.name, command)}` ([data]({table})). {self.caption}",
             "",
             "What it decides, alone or with others ([findings](findings.md)):",
             "",
@@ -134,7 +139,7 @@ _BARS = {
 }
 
 
-def _agreement_lines(agreement: Sequence[Agreement]) -> list[str]:
+def _agreement_lines(agreement: Sequence[Agreement], tables: str) -> list[str]:
     """What two solvers say of three points per figure, figure by figure."""
     if not agreement:
         return []
@@ -145,7 +150,7 @@ def _agreement_lines(agreement: Sequence[Agreement]) -> list[str]:
         "",
         "Three points per design of the figures below, all points of their times, first draw, solved natively and by",
         "Clarabel; each gives a verified bound and a feasible value, between which the optimum lies. RCRBs in mm; see",
-        f"[{TABLE}](figures/{TABLE}). {overlap} of {len(agreement)} pairs of certified intervals overlap, the values",
+        f"[{TABLE}]({tables}{TABLE}). {overlap} of {len(agreement)} pairs of certified intervals overlap, the values",
         f"differ by at most {widest:.1e}. Points that take Clarabel minutes are not among them: P.1 at N = 4, M > 10.",
         "",
         "| figure | design | series | abscissa | native | Clarabel | overlap |",
@@ -169,7 +174,7 @@ def _certified(ends: tuple[float, float]) -> str:
     return f"[{low:.7f}, {high:.7f}]"
 
 
-def _time_lines(times: Sequence[Took]) -> list[str]:
+def _time_lines(times: Sequence[Took], tables: str) -> list[str]:
     if not times:
         return []
     wall, busy = (sum(seconds) / 60 for seconds in zip(*((t.wall_s, t.processor_s) for t in times), strict=True))
@@ -178,7 +183,7 @@ def _time_lines(times: Sequence[Took]) -> list[str]:
     )
     return [
         f"Computed in {wall:.1f} min, {busy:.1f} min of processor time (most of it: {slowest}; "
-        f"[{TIMES}](figures/{TIMES})).",
+        f"[{TIMES}]({tables}{TIMES})).",
     ]
 
 
@@ -189,36 +194,44 @@ def findings_text(
     agreement: Sequence[Agreement] = (),
     times: Sequence[Took] = (),
     others: Sequence[Finding] = (),
+    tables: str = "",
 ) -> str:
-    """The Markdown of :func:`write_findings`; ``others`` are claims besides those of the figures."""
+    """The Markdown of :func:`write_findings`.
+
+    Parameters
+    ----------
+    others : claims besides those of the figures.
+    tables : where the page finds the tables of times and of two solvers, with a slash at its end, or empty.
+    """
     draws = ", ".join(f"{name} {evidence[name].trials.size}" for name in sweep_names() if name in evidence)
     gaps = [every(figure, "gap") for figure in evidence.values()]
     worst = max((float(gap.max()) for gap in gaps if gap.size), default=math.nan)
     lines = [
         "# Which of the paper's claims hold?",
         "",
-        f"Written by `{command}` from its runs; each command below takes the same options.",
-        *_time_lines(times),
+        f"Written by `{command}` from its runs; each command below repeats those that decide a claim.",
+        *_time_lines(times, tables),
         "Bounds are one-symbol CRBs of the relaxed problems, certified: the largest relative gap between value and",
         f"verified lower bound in these runs is {worst:.1e}. Draws of channels and amplitudes per figure: {draws}.",
         "",
         "Comparisons are paired by draw; a ratio is the geometric mean over draws of a ratio of RCRBs, its interval by",
         "Student's t on the logarithm. A claim is confirmed or refuted only where the whole interval, or every draw,",
-        "is on one side; where draws or points disagree it holds only under conditions.",
+        "is on one side; where draws or points disagree it holds only under conditions; where an interval holds both",
+        "it is undecided.",
         "",
         "## Bounds",
         "",
-        *_table(findings(evidence)),
+        *_table(findings(evidence), command),
     ]
     if others:
-        lines += ["", "## Waveforms, channels and what else was tried", "", *_table(others)]
-    return "\n".join([*lines, *_agreement_lines(agreement), ""])
+        lines += ["", "## Waveforms, channels and what else was tried", "", *_table(others, command)]
+    return "\n".join([*lines, *_agreement_lines(agreement, tables), ""])
 
 
-def _table(judged: Sequence[Finding]) -> list[str]:
+def _table(judged: Sequence[Finding], command: str) -> list[str]:
     rows = [
         f"| {finding.claim} | {finding.verdict} | {finding.effect} "
-        f"| {', '.join(f'`{_command(name)}`' for name in finding.figures)} |"
+        f"| {', '.join(f'`{_command(name, command)}`' for name in finding.figures)} |"
         for finding in judged
     ]
     return ["| claim | verdict | effect, 95 % interval | command |", "|---|---|---|---|", *rows]

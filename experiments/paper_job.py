@@ -104,11 +104,12 @@ def run_figure(name: str, folder: Path, settings: FigureSettings) -> list[Row]:
     cases = spec.cases(quick=quick, edges_db=smallest)
     designs = DesignSweep(name, cases, refined=n_refined, timed=timed)
     campaign(designs, DESIGNS_STORE, n_draws, 1 if timed else settings.workers)
-    if not quick and spec.slow_cases():
-        campaign(DesignSweep(name, spec.slow_cases(), timed=timed), SLOW_STORE, spec.slow_draws, 1)
+    slow = spec.slow_cases(quick=quick)
+    if slow:
+        campaign(DesignSweep(name, slow, timed=timed), SLOW_STORE, 1 if quick else spec.slow_draws, 1)
     rows = summarize(*stored_points(folder, spec), paired=not timed)
     write_csv(rows, folder / "summary.csv")
-    write_choices(folder, spec.choices(quick=quick, draws=n_draws, seed=settings.seed))
+    write_choices(folder, spec.choices(quick=quick, draws=n_draws, refined=n_refined, seed=settings.seed))
     plot_sweep(spec, rows, folder / name)
     return rows
 

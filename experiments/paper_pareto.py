@@ -111,6 +111,7 @@ PART = Part(
     compute=compute,
     judge=judge,
     unstated=(
+        ("draws", str(DRAWS)),
         ("scene", "ours: two nodes, K = 2, L = 32, so 16 tones a node, B = 100 MHz, M = 4, Gamma_c = 20 dB"),
         ("inter-node phases", "unknown; CRBs are those of known phases, which matters for P.1 and p4 alone"),
         ("sidelobe", "outside the main lobe that equal power on the node's subcarriers has, in one period"),

@@ -16,6 +16,15 @@ from typing import Literal
 Verdict = Literal["confirmed", "refuted", "only under conditions", "undecided"]
 
 
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a claim that several cases share; under conditions where some confirm and some refute it."""
+    kinds = set(verdicts)
+    if len(kinds) == 1:
+        return verdicts[0]
+    apart = kinds >= {"confirmed", "refuted"} or "only under conditions" in kinds
+    return "only under conditions" if apart else "undecided"
+
+
 @dataclass(frozen=True)
 class Finding:
     """A claim with what the runs say of it.
@@ -23,7 +32,8 @@ class Finding:
     Attributes
     ----------
     claim : the statement, with what it is judged by.
-    verdict : confirmed or refuted only where the whole interval, or every draw, lies on one side.
+    verdict : confirmed or refuted only where the whole interval, or every draw, lies on one side; undecided where an
+        interval holds both.
     effect : numbers behind the verdict, with 95 % intervals.
     figures : names of the figures or parts whose runs were used, each a command ``disac run NAME``.
     """

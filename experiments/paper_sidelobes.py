@@ -128,6 +128,7 @@ PART = Part(
     compute=compute,
     judge=judge,
     unstated=(
+        ("draws", str(DRAWS)),
         ("scene", "Fig. 7: N = 4, K = U = 1, L = 16, so 4 subcarriers a node for P.2 and P.3, 16 for the others"),
         (
             "sidelobe",

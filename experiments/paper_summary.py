@@ -167,7 +167,7 @@ def _quality(point: PointDraws, shared: NDArray[np.intp]) -> Row:
     row |= _quartiles("processor_seconds", wall * point.values("processor_share", shared))
     row["iterations"] = float(np.median(point.values("iterations", shared)))
     variables = point.values("variables", shared)
-    if np.all(np.isfinite(variables)) and variables.size:
+    if point.fields.get("solver", "native") == "native" and np.all(np.isfinite(variables)) and variables.size:
         row["variables"] = int(variables[0])
     return row
 

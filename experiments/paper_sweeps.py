@@ -53,7 +53,8 @@ class Sweep:
     full, quick : the two efforts.
     unstated : pairs of what the paper leaves open and what was chosen, whatever the effort; see :meth:`choices`.
     compared : a sentence on how our picture compares with the paper's.
-    slow : (design, solver) whose solves take minutes: made only in full, in ``slow_draws`` draws.
+    slow : (design, solver) whose solves take minutes: made in ``slow_draws`` draws.
+    slow_quick : values of the abscissa at which a quick run makes one slow solve too.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Sweep:
     solvers: tuple[str, ...] = ("native",)
     slow: frozenset[tuple[str, str]] = frozenset()
     slow_draws: int = 3
+    slow_quick: tuple[float, ...] = ()
     compared: str = ""
 
     def effort(self, *, quick: bool) -> Effort:
@@ -96,8 +98,13 @@ class Sweep:
             cases += [self._case(design, solver, value, x) for x in grid]
         return tuple(cases)
 
-    def choices(self, *, quick: bool, draws: int, seed: int) -> tuple[tuple[str, str], ...]:
-        """All pairs of what the paper leaves open and what a run chose: grid, channels, draws and :attr:`unstated`."""
+    def choices(self, *, quick: bool, draws: int, refined: int, seed: int) -> tuple[tuple[str, str], ...]:
+        """All pairs of what the paper leaves open and what a run chose: grid, channels, draws and :attr:`unstated`.
+
+        Parameters
+        ----------
+        draws, refined : draws per point, and how many of them have the precoders of P.1 refined.
+        """
         topic, scale = _GRIDS[self.x]
         grid = ", ".join(f"{x / scale:g}" for x in self.effort(quick=quick).grid)
         if self.x == "sinr_db":
@@ -114,16 +121,17 @@ class Sweep:
             ("users' channels", fading),
             ("target amplitudes", "circular normal, every draw scaled to the stated mean of 10 dB"),
             ("draws of both, seed", f"{draws}, the same for all designs and points; seed {seed}"),
+            *([("signals of P.1", _REFINED.format(refined))] if refined else []),
             *self.unstated,
         )
 
-    def slow_cases(self) -> tuple[Case, ...]:
-        """Points of the slow solves, over the whole grid."""
+    def slow_cases(self, *, quick: bool) -> tuple[Case, ...]:
+        """Points of the slow solves, over the whole grid or where a quick run can afford them."""
         return tuple(
             self._case(design, solver, value, x)
             for design, solver in sorted(self.slow)
             for value in self.series[1]
-            for x in self.full.grid
+            for x in (self.slow_quick if quick else self.full.grid)
         )
 
     def _case(self, design: str, solver: str, value: int, x: float) -> Case:
@@ -155,6 +163,10 @@ _GRIDS = {
 }
 """What the values of an abscissa are called, and the unit they are listed in."""
 
+_REFINED = (
+    "refined by a local search in the first {} of these draws; markers are the bound times the mean ratio there, and "
+    "rcrb_sent_m in the data is the mean of those draws alone"
+)
 _POWER = ("P_T", "per antenna, 1; noise 0.01 gives the stated P_T / sigma^2 = 20 dB")
 _SYMBOLS = ("number of OFDM symbols", "bounds are those of one symbol")
 _AVERAGE = ("average over draws", "root of the mean CRB trace; 95 % interval by Student's t on its logarithm")
@@ -218,8 +230,8 @@ _SWEEPS = (
         quick=Effort(grid=_QUICK_THRESHOLDS, draws=2),
         unstated=(("numbers of users", "1, 2 and 3"), _TWO_NODES, *_COMMON),
         compared=(
-            "As in the paper, P.1 lies below P.2 and P.2 below P.3, and users cost CRB and largest threshold. Unlike "
-            "there, P.3's signals lie above its line, the markers of P.1 are signals that keep power and SINR, which "
+            "In full, as in the paper, P.1 lies below P.2 and P.2 below P.3, and users cost CRB and largest threshold; "
+            "unlike there, P.3's signals lie above its line, P.1's markers are signals that keep power and SINR, which "
             "the printed extraction does not, and the dashed line shows P.1 when nobody knows the phases between "
             "nodes."
         ),
@@ -265,8 +277,8 @@ _SWEEPS = (
         quick=Effort(grid=(1e6, 5e6, 20e6, 100e6), draws=6, refined=1),
         unstated=(_TWO_NODES, _ONE_TARGET, *_COMMON),
         compared=(
-            "In the paper P.2 meets P.1 at large bandwidths; here P.2 keeps its distance from P.1 and from block- "
-            "diagonal P.1."
+            "In the paper P.2 meets P.1 at large bandwidths; in full P.2 keeps its distance here from P.1 and from "
+            "block-diagonal P.1."
         ),
     ),
     Sweep(
@@ -285,7 +297,10 @@ _SWEEPS = (
             _ONE_TARGET,
             *_COMMON,
         ),
-        compared=("As in the paper, P.3 comes nearer to P.2 as antennas are added at constant power."),
+        compared=(
+            "In full, P.3's bound comes nearer to P.2's as antennas are added at constant power, as in the paper, but "
+            "has not met it with 16."
+        ),
     ),
     Sweep(
         name="fig10",
@@ -296,16 +311,19 @@ _SWEEPS = (
         fixed={"n_nodes": 2, "n_targets": 1, "sinr_db": 20.0},
         solvers=("native", "clarabel"),
         full=Effort(grid=(8, 16, 32, 64), draws=6),
-        quick=Effort(grid=(8, 16, 32), draws=3),
+        quick=Effort(grid=(8, 16, 32), draws=2),
         slow=_SLOW,
+        slow_quick=(8, 16),
         unstated=(
-            ("number of nodes and users, threshold", "N = 2, U = 1, 20 dB"),
+            ("number of nodes and users, threshold, bandwidth", "N = 2, U = 1, 20 dB, 20 MHz"),
+            _TWO_NODES,
+            _ONE_TARGET,
             ("what a time holds", "processor time of the solver and of building its input, one thread, one at a time"),
             *_COMMON,
         ),
         compared=(
-            "Times are those of this machine. The paper shows one solver; beside the general one (dashed) stands the "
-            "native one, with another order of P.2 and P.3."
+            "Times are those of this machine. In full, the general solver's (dashed) grow with L and fall from P.1 "
+            "to P.2 to P.3, as in the paper; the native one is faster, with another order of P.2 and P.3."
         ),
     ),
     Sweep(
@@ -317,16 +335,19 @@ _SWEEPS = (
         fixed={"n_targets": 1, "sinr_db": 20.0},
         solvers=("native", "clarabel"),
         full=Effort(grid=(2, 3, 4), draws=6),
-        quick=Effort(grid=(2, 3, 4), draws=3),
+        quick=Effort(grid=(2, 3, 4), draws=2),
         slow=_SLOW,
+        slow_quick=(2,),
         unstated=(
-            ("threshold", "20 dB"),
+            ("threshold, bandwidth", "20 dB, 20 MHz"),
+            ("which two or three nodes", "the first ones of Section V-A"),
+            _ONE_TARGET,
             ("what a time holds", "processor time of the solver and of building its input, one thread, one at a time"),
             *_COMMON,
         ),
         compared=(
-            "Crosses are the paper's seconds on its machine. With the general solver times fall from P.1 to P.2 to "
-            "P.3 as in the paper; the native solver is faster and has another order of P.2 and P.3."
+            "Crosses are the paper's seconds on its machine. In full, the general solver's times fall from P.1 to P.2 "
+            "to P.3 as in the paper; the native solver is faster and has another order of P.2 and P.3."
         ),
     ),
 )

@@ -26,7 +26,13 @@ from disac.simulator import Scenario
 
 THRESHOLDS = "thresholds.csv"
 PRESET = "fig7"
-DESIGNS: tuple[tuple[str, float | None], ...] = (("p2", 20.0), ("p3", 20.0), ("uniform", None), ("p1", 20.0))
+DESIGNS: tuple[tuple[str, float | None], ...] = (
+    ("p2", 20.0),
+    ("p3", 20.0),
+    ("uniform", None),
+    ("p1-noncoherent", 20.0),
+    ("p1", 20.0),
+)
 QUICK_DESIGNS = DESIGNS[:2]
 CORRELATED = ("p1",)
 """Designs whose bound depends on the inter-node phases: these are known in their trials."""
@@ -120,7 +126,11 @@ PART = Part(
     compute=compute,
     judge=judge,
     unstated=(
-        ("scene", "Fig. 7: N = 4, K = U = 1, T = 16; one draw; P.2, P.3 and P.1 at Gamma_c = 20 dB"),
+        ("trials", f"{TRIALS} a point"),
+        (
+            "scene",
+            "Fig. 7: N = 4, K = U = 1, T = 16; one draw; all designs but equal power at Gamma_c = 20 dB",
+        ),
         ("inter-node phases", "known for P.1, whose bound depends on them, unknown for the others"),
         ("threshold", f"the SNR P_T/sigma_s^2 at which the RMSE is {LEAVES_AT:g} times the root CRB"),
     ),

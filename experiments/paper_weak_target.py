@@ -62,7 +62,9 @@ class Study:
 COMPARED: tuple[tuple[str, float | None], ...] = (("p2", 20.0), ("p3", 20.0))
 FULL = (
     Study(
-        (0.0, 10.0), (*COMPARED, ("p1", 20.0), ("p4-p2", 20.0), ("uniform", None)), (0.0, 5.0, 10.0, 20.0, 25.0, 30.0)
+        (0.0, 10.0),
+        (*COMPARED, ("p1", 20.0), ("p1-noncoherent", 20.0), ("p4-p2", 20.0), ("uniform", None)),
+        (0.0, 5.0, 10.0, 20.0, 25.0, 30.0),
     ),
     Study((20.0, -10.0), COMPARED, (10.0, 20.0, 25.0)),
     Study((-25.0, 20.0), COMPARED, (10.0, 20.0, 25.0)),
@@ -226,6 +228,7 @@ PART = Part(
     compute=compute,
     judge=judge,
     unstated=(
+        ("trials", f"{TRIALS} a point, twice as many without the weak target"),
         ("scene", f"Fig. 7's with a second target, P_T/sigma_s^2 = {SNR_DB:g} dB, T = 16, one amplitude draw"),
         ("design", "at Gamma_c = 20 dB, made for targets of equal strength; equal power knows no threshold"),
         ("inter-node phases", "unknown; root CRBs are those of known phases, which matters for P.1 alone"),

@@ -6,6 +6,7 @@ import pytest
 from disac.experiments.paper_claims import findings
 from disac.experiments.paper_evidence import FigureDraws, Ratio
 from disac.experiments.paper_findings import findings_text
+from disac.experiments.paper_parts import together
 from disac.experiments.paper_summary import PointDraws
 
 N_DRAWS = 6
@@ -155,3 +156,10 @@ def test_ratio_says_what_its_interval_supports():
     assert ratio.above(2.5) == "refuted"
     assert ratio.above(2.0) == "undecided"
     assert Ratio.of_logs(np.array([1.0])).above(1.0) == "undecided"
+
+
+def test_cases_that_do_not_contradict_each_other_are_no_conditions():
+    assert together(["confirmed", "confirmed"]) == "confirmed"
+    assert together(["confirmed", "undecided"]) == together(["refuted", "undecided"]) == "undecided"
+    assert together(["confirmed", "refuted", "undecided"]) == "only under conditions"
+    assert together(["confirmed", "only under conditions"]) == "only under conditions"

@@ -123,7 +123,7 @@ def test_two_solvers_agree_and_the_pages_say_so(finished, small_sweeps):
     text = write_findings(finished, finished / "findings.md", command="a command").read_text()
     assert "12 of 12 pairs of certified intervals overlap" in text
     assert "P.1 <= P.2" in text
-    gallery = write_gallery(finished, finished / "gallery.md", pictures=finished).read_text()
+    gallery = write_gallery(finished, finished / "gallery.md", pictures=finished, command="a command").read_text()
     assert "(fig5/fig5.png)" in gallery
     assert "size: small" in gallery
 
