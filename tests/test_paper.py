@@ -192,10 +192,14 @@ def test_a_threshold_sweep_ends_below_the_edge():
 
 def test_quick_leaves_out_the_slow_solves():
     solved = {(dict(case)["design"], dict(case)["solver"]) for case in sweep("table3").cases(quick=True)}
-    slow = {
-        (dict(case)["design"], dict(case)["solver"], dict(case)["n_nodes"])
-        for case in sweep("table3").slow_cases(quick=False)
-    }
+    slow, affordable = (
+        {
+            (dict(case)["design"], dict(case)["solver"], dict(case)["n_nodes"])
+            for case in sweep("table3").slow_cases(quick=quick)
+        }
+        for quick in (False, True)
+    )
+    assert affordable == {(name, "clarabel", 2) for name in ("p1", "p1-noncoherent")}
     assert slow == {(name, "clarabel", n) for name in ("p1", "p1-noncoherent") for n in (2, 3, 4)}
     assert not solved & {(name, solver) for name, solver, _ in slow}
 

@@ -231,10 +231,8 @@ def test_a_part_leaves_data_and_picture_goes_on_and_judges(name, small_parts, tm
     assert all(finding.figures == (name,) for finding in judged)
     text = write_findings(tmp_path, tmp_path / "findings.md", command="a command").read_text()
     assert all(f"| {finding.claim} | {finding.verdict} |" in text for finding in judged)
-    assert (
-        f"({name}/{name}.png)"
-        in write_gallery(tmp_path, tmp_path / "gallery.md", pictures=tmp_path, command="a command").read_text()
-    )
+    gallery = write_gallery(tmp_path, tmp_path / "gallery.md", pictures=tmp_path, command="a command")
+    assert f"({name}/{name}.png)" in gallery.read_text()
 
 
 def test_a_part_is_a_command(small_parts, tmp_path):
