@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +61,7 @@ _channel_options = _options(
     click.option(
         "--delay-spread-ns",
         type=click.FloatRange(0, 1e6),
-        default=100.0,
-        show_default=True,
-        help="Root mean square delay spread of a tapped delay line.",
+        help="Root mean square delay spread of a tapped delay line; default: 100.",
     ),
 )
 _resume_option = click.option(
@@ -76,10 +75,14 @@ def _out_option(name: str) -> Callable[[Command], Command]:
     )
 
 
-def _settings(workers: int | None, delay_spread_ns: float = 100.0, **options: Any) -> FigureSettings:
+def _settings(workers: int | None, delay_spread_ns: float | None = None, **options: Any) -> FigureSettings:
     from disac.experiments.paper_job import FigureSettings
     from disac.experiments.run_folder import usable_cores
 
+    if delay_spread_ns is None:
+        delay_spread_ns = 100.0
+    elif options.get("channel", "independent") == "independent":
+        raise click.ClickException(f"--delay-spread-ns {delay_spread_ns:g}: needs --channel tdl-a or tdl-d")
     return FigureSettings(workers=workers or usable_cores(), delay_spread_s=1e-9 * delay_spread_ns, **options)
 
 
@@ -96,7 +99,7 @@ def _figure_command(name: str, summary: str) -> click.Command:
 
         folder, settings = resumed or new_folder(name, out), _settings(**options)
         _keep_origin(folder, f"disac run {name} {settings.options}")
-        with told_errors():
+        with _resumable(f"disac run {name} {settings.options} --resume {folder}"):
             rows = run_figure(name, folder, settings)
         click.echo(f"{len(rows)} rows in {folder / 'summary.csv'}, picture {folder / (name + '.png')}")
 
@@ -113,7 +116,7 @@ def _part_command(name: str) -> click.Command:
 
         folder, effort = resumed or new_folder(name, out), _effort(name, _settings(workers, quick=quick, seed=seed))
         _keep_origin(folder, effort.rerun_line)
-        with told_errors():
+        with _resumable(f"{effort.rerun_line} --resume {folder}"):
             compute_part(name, folder, effort)
         for finding in part(name).judge(folder):
             click.echo(f"{finding.verdict}: {finding.claim}: {finding.effect}")
@@ -125,6 +128,17 @@ def _part_command(name: str) -> click.Command:
 def _effort(name: str, settings: FigureSettings) -> Effort:
     line = " ".join(["disac run", name, *(["--quick"] if settings.quick else []), f"--seed {settings.seed}"])
     return Effort(settings.seed, settings.quick, settings.workers, line)
+
+
+@contextmanager
+def _resumable(line: str) -> Iterator[None]:
+    """Tell how a run goes on when it is interrupted, and what a user can mend."""
+    try:
+        with told_errors():
+            yield
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; nothing is lost, go on with: {line}", err=True)
+        raise SystemExit(130) from None
 
 
 def _keep_origin(folder: Path, line: str) -> None:
@@ -175,7 +189,7 @@ def reproduce(out: Path, docs: Path | None, check: bool, only: str | None, **opt
     settings = _settings(**options)
     clock = Clock(out)
     for name in names:
-        with told_errors(), clock.section(name):
+        with _resumable("the same command"), clock.section(name):
             (out / name).mkdir(parents=True, exist_ok=True)
             if name in FIGURES:
                 _keep_origin(out / name, f"disac run {name} {settings.options}")

@@ -148,6 +148,26 @@ def test_the_commands_are_the_figures():
         assert part(name).name == name
 
 
+def test_an_interrupted_figure_says_how_to_go_on(small_sweeps, tmp_path, monkeypatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(paper_figures, "plot_sweep", interrupt)
+    command = next(command for command in cli_paper.COMMANDS if command.name == "fig8")
+    result = CliRunner().invoke(command, ["--quick", "--workers", "1", "--out", str(tmp_path / "new")])
+    assert result.exit_code == 130
+    line = re.search(r"go on with: disac run (fig8 .*)", result.output).group(1)
+    monkeypatch.undo()
+    assert CliRunner().invoke(command, line.split()[1:]).exit_code == 0
+
+
+def test_a_delay_spread_without_a_delay_line_is_refused(tmp_path):
+    command = next(command for command in cli_paper.COMMANDS if command.name == "fig8")
+    result = CliRunner().invoke(command, ["--delay-spread-ns", "300", "--out", str(tmp_path / "new")])
+    assert result.exit_code == 1
+    assert "--delay-spread-ns 300: needs --channel" in result.output
+
+
 def test_the_command_computes_a_figure(small_sweeps, tmp_path):
     command = next(command for command in cli_paper.COMMANDS if command.name == "fig8")
     result = CliRunner().invoke(command, ["--quick", "--workers", "1", "--out", str(tmp_path / "new")])
