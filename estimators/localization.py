@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.estimators.multistart import Fit, Table, Targets, Trial
+from disac.estimators.multistart import Fit, Lattice, Table, Targets, Trial
 from disac.estimators.search import Grid, Search, coarse_grid, main_lobe_m
-from disac.estimators.signal import FIXED, FREE, TIED, Scene, kernel_signal
+from disac.estimators.signal import FIXED, FREE, TIED, Scene, Signal, kernel_signal
 from disac.estimators.statistics import Statistics, sufficient_statistics
 from disac.simulator.geometry import SPEED_OF_LIGHT, node_to_point
 from disac.simulator.scenario import Scenario
@@ -115,18 +116,26 @@ class Localizer:
         if step is None:
             angles, delays = (rule == TIED for rule in self._rules)
             step = main_lobe_m(scenario, self._scene.area, angles=angles, delays=delays) / 2
-        self.grid: Grid = coarse_grid(self._scene.area, step)
-        offsets = self.grid.points[None] - self._scene.nodes[:, None]
-        self._usable = np.min(np.sum(offsets**2, axis=2), axis=0) >= (self.grid.step_m / 4) ** 2
         self._known: tuple[RealArray | None, RealArray | None] = (None, None)
         if FIXED in self._rules:
             truth = scenario.target_geometry
             known = (truth.angle, self._scale * truth.delay_s)
             self._known = (known[0], None) if self._rules[0] == FIXED else (None, known[1])
-        n_points = len(self.grid.points)
-        points = np.where(self._usable[:, None], self.grid.points, self._scene.area[:, 1] + self.grid.step_m)
+        self._lattice = self._lattice_of(step)
+        self.grid: Grid = self._lattice.grid
+
+    @cached_property
+    def _finer(self) -> Lattice:
+        """The lattice for signals that nodes send on the same subcarriers: their main lobe can be half as wide."""
+        return self._lattice if self.search.step_m is not None else self._lattice_of(self.grid.step_m / 2)
+
+    def _lattice_of(self, step_m: float) -> Lattice:
+        grid = coarse_grid(self._scene.area, step_m)
+        offsets = grid.points[None] - self._scene.nodes[:, None]
+        usable = np.min(np.sum(offsets**2, axis=2), axis=0) >= (grid.step_m / 4) ** 2
+        points = np.where(usable[:, None], grid.points, self._scene.area[:, 1] + grid.step_m)
         labels = range(self._n_targets if FIXED in self._rules else 1)
-        self._tables = [Table.of(*self._links([label] * n_points, points)) for label in labels]
+        return Lattice(grid, [Table.of(*self._links([label] * len(points), points)) for label in labels], usable)
 
     def __call__(self, X: AnyComplexArray, Y: AnyComplexArray) -> Estimate:
         """Estimate from transmit symbols X (N, M_t, L, T) and received samples Y (N, M_r, L, T).
@@ -167,10 +176,20 @@ class Localizer:
 
         Points too near to a node for a direction hold -inf.
         """
-        return self.trial(statistics).surface()
+        return Trial(self._signal(statistics), self._scene, self._lattice, self.search).surface()
 
     def trial(self, statistics: Statistics) -> Trial:
         """The likelihood of one trial, to be maximized.
+
+        Raises
+        ------
+        ValueError : statistics of another scenario.
+        """
+        signal = self._signal(statistics)
+        return Trial(signal, self._scene, self._lattice if signal.orthogonal else self._finer, self.search)
+
+    def _signal(self, statistics: Statistics) -> Signal:
+        """The statistics as the kernels read them.
 
         Raises
         ------
@@ -184,8 +203,7 @@ class Localizer:
                 f"X: has shape {(sent[1], sent[2], sent[0], 'T')} with M_r = {received} in Y, but the scenario has "
                 f"{(n_nodes, n_tx, n_subcarriers, 'T')} with M_r = {n_rx}"
             )
-        signal = kernel_signal(statistics)
-        return Trial(signal, self._scene, self.grid, self._tables, self._usable, self.search)
+        return kernel_signal(statistics)
 
     def _links(self, labels: Sequence[int], positions: RealArray) -> tuple[RealArray, RealArray]:
         """Angles and delays [rad per subcarrier] of labelled positions, (N, K') each; the genie's where it knows."""
@@ -200,7 +218,7 @@ class Localizer:
         active = trial.signal.active
         amplitudes = np.full((n_nodes, n_nodes, n_targets), np.nan + 0j)
         amplitudes[:, active] = fit.amplitudes.reshape(n_nodes, len(active), n_targets)
-        if len(self._tables) > 1:
+        if len(self._lattice.tables) > 1:
             order = np.argsort(fit.targets.labels)
         else:
             order = np.argsort(-np.nansum(np.abs(amplitudes) ** 2, axis=(0, 1)), kind="stable")

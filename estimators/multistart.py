@@ -32,8 +32,8 @@ BEAM = 6
 EXPLORE = 1e-2
 """Newton decrement, in standard deviations, at which climbs end that only compare lobes."""
 
-ZOOM = 18
-"""Points per grid step at which the surroundings of an estimate, a step to either side, are searched again."""
+ZOOM = 9
+"""Points per grid step at which the surroundings of an estimate, two steps to either side, are searched again."""
 
 NEAR = 3
 """Peaks there that are climbed."""
@@ -139,6 +139,22 @@ class Table:
         return cls(theta, psi, *(part.astype(np.float32, order="C") for part in (z.real, z.imag, w.real, w.imag)))
 
 
+@dataclass(frozen=True)
+class Lattice:
+    """A coarse grid with what depends on it.
+
+    Attributes
+    ----------
+    grid : the grid.
+    tables : one table for all targets, or one for each where a genie knows something of each.
+    usable : (G,) grid points that may be candidates.
+    """
+
+    grid: Grid
+    tables: Sequence[Table]
+    usable: NDArray[np.bool_]
+
+
 class Trial:
     """The likelihood of one trial and the search for its maximum.
 
@@ -146,23 +162,14 @@ class Trial:
     ----------
     signal : statistics of the trial.
     scene : geometry and rules of the link variables.
-    grid : coarse grid.
-    tables : one table for all targets, or one for each where a genie knows something of each.
-    usable : (G,) grid points that may be candidates.
+    lattice : where candidates are looked for.
     search : settings.
     """
 
-    def __init__(
-        self,
-        signal: Signal,
-        scene: Scene,
-        grid: Grid,
-        tables: Sequence[Table],
-        usable: NDArray[np.bool_],
-        search: Search,
-    ) -> None:
+    def __init__(self, signal: Signal, scene: Scene, lattice: Lattice, search: Search) -> None:
         self.signal = signal
-        self._scene, self._grid, self._tables, self._usable, self._search = scene, grid, tables, usable, search
+        self._scene, self._search = scene, search
+        self._grid, self._tables, self._usable = lattice.grid, lattice.tables, lattice.usable
         gram = np.stack([signal.gram_r, signal.gram_i]).transpose(0, 3, 1, 2).copy()
         n_nodes = len(scene.nodes)
         for m in signal.active:
@@ -225,7 +232,7 @@ class Trial:
     def _search_near(self, fit: Fit, k: int) -> list[Fit]:
         """Fits with target k at the peaks of a finer grid around it."""
         others = self.condition(fit.targets.without(k))
-        steps = self._grid.step_m / ZOOM * np.arange(-ZOOM, ZOOM + 1)
+        steps = self._grid.step_m / ZOOM * np.arange(-2 * ZOOM, 2 * ZOOM + 1)
         offsets = np.stack([np.tile(steps, len(steps)), np.repeat(steps, len(steps))], axis=-1)
         points = fit.targets.positions[k] + offsets
         geometry = node_to_point(self._scene.nodes, self._scene.orientations, points)

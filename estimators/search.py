@@ -28,7 +28,8 @@ class Search:
     Attributes
     ----------
     area : [[x_min, x_max], [y_min, y_max]] that holds every estimate [m]; default: the scenario's area.
-    step_m : largest spacing of the coarse grid [m]; default: half of the main lobe (:func:`main_lobe_m`).
+    step_m : largest spacing of the coarse grid [m]; default: half of the main lobe (:func:`main_lobe_m`), a quarter for
+        signals that nodes send on the same subcarriers.
     n_starts : grid peaks from which the climb starts.
     max_cycles : rounds in which each of several targets is searched again with the others held.
     max_iterations : Newton steps of one climb.

@@ -45,7 +45,7 @@ def test_grid_gains_equal_the_twin(kind, n_found):
     found = np.array([[1.0, -2.0], [-20.0, 21.0]])[:n_found]
     theta, tau = link_variables(scenario.nodes, scenario.orientations, found)
     targets = Targets((0,) * n_found, found, *localizer._links(range(n_found), found))
-    table = localizer._tables[0]
+    table = localizer._lattice.tables[0]
     given = trial.condition(targets)
     gain = np.empty(len(localizer.grid.points), np.float32)
     kernels.evaluate_grid(
@@ -53,11 +53,11 @@ def test_grid_gains_equal_the_twin(kind, n_found):
         trial._gram[0], trial._gram[1], targets.psi, given.inverse, given.beam[0], given.beam[1],
         np.float32(1e-4), gain,
     )  # fmt: skip
-    points = localizer.grid.points[localizer._usable]
+    points = localizer.grid.points[localizer._lattice.usable]
     candidates = twin.factors(*link_variables(scenario.nodes, scenario.orientations, points))
     expected = twin.gains(candidates, twin.factors(theta, tau) if n_found else None)
     unit = trial._scale**2 / trial._unit
-    np.testing.assert_allclose(unit * gain[localizer._usable], expected, rtol=1e-4)
+    np.testing.assert_allclose(unit * gain[localizer._lattice.usable], expected, rtol=1e-4)
     assert given.value == pytest.approx(twin.criterion(theta, tau) if n_found else 0.0, rel=1e-10)
 
 

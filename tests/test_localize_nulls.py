@@ -58,7 +58,7 @@ def test_the_grid_promises_no_more_than_the_exact_likelihood(orthogonal):
     s = scene(1e3)
     X = one_beam(s, orthogonal=orthogonal)
     localizer = Localizer(s)
-    table = localizer._tables[0]
+    table = localizer._lattice.tables[0]
     rng = np.random.default_rng(3)
     for _ in range(3):
         statistics = sufficient_statistics(X, synthesize(s, X, rng=rng))
