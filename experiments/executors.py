@@ -92,6 +92,12 @@ class _Slot:
         self.log.close()
 
 
+def _block_interrupts() -> None:
+    """Block Ctrl-C in this thread; workers inherit that, so that none dies of it with a traceback while it starts."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
 class LocalPool(Executor):
     """Spawned worker processes, each a pool of its own.
 
@@ -103,7 +109,7 @@ class LocalPool(Executor):
     def __init__(self, workers: int) -> None:
         if workers < 1:
             raise ValueError(f"workers is {workers}, must be at least 1")
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="disac-slot")
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="disac-slot", initializer=_block_interrupts)
         self._mine = threading.local()
         self._slots: dict[int, _Slot] = {}
         self._lock = threading.Lock()

@@ -223,3 +223,14 @@ class ImportPath(WorkerPlugin):
 
     def setup(self, worker):
         sys.path.insert(0, self.folder)
+
+
+def _blocked() -> set[int]:
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signal masks on this system")
+def test_workers_are_deaf_to_ctrl_c_from_their_first_instruction():
+    with LocalPool(1) as pool:
+        assert signal.SIGINT in pool.submit(_blocked).result()
+    assert signal.SIGINT not in _blocked()
