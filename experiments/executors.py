@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import reduction
+from multiprocessing import reduction, resource_tracker
 from typing import IO, Any, Literal, ParamSpec, TypeVar
 
 from disac.experiments.worker import SETUP_MARK, start_worker
@@ -95,6 +95,7 @@ class _Slot:
 def _block_interrupts() -> None:
     """Block Ctrl-C in this thread; workers inherit that, so that none dies of it with a traceback while it starts."""
     if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # it ends its own start by unblocking Ctrl-C
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
