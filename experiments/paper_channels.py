@@ -15,7 +15,7 @@ from disac.experiments.figures import design_name, figure, save, series_marker
 from disac.experiments.keys import PointValue
 from disac.experiments.paper import DesignSweep, EdgeSweep
 from disac.experiments.paper_evidence import Ratio
-from disac.experiments.paper_parts import Effort, Finding, Part, Verdict
+from disac.experiments.paper_parts import Effort, Finding, Part, Verdict, together
 from disac.experiments.paper_summary import PointDraws, Row, read_draws, summarize
 from disac.experiments.paper_sweeps import Case
 
@@ -214,13 +214,14 @@ def _means(logs: RealArray) -> RealArray:
 
 
 def _same(intervals: Sequence[tuple[float, float]], low: float, high: float) -> Verdict:
-    inside = [low < a and b < high for a, b in intervals]
-    outside = [a > high or b < low for a, b in intervals]
-    if all(inside):
-        return "confirmed"
-    if all(outside):
-        return "refuted"
-    return "only under conditions" if any(inside) and any(outside) else "undecided"
+    """Whether all quantities lie between ``low`` and ``high``, by their intervals."""
+
+    def verdict(a: float, b: float) -> Verdict:
+        if low < a and b < high:
+            return "confirmed"
+        return "refuted" if a > high or b < low else "undecided"
+
+    return together([verdict(*interval) for interval in intervals])
 
 
 def _listed(values: Sequence[float]) -> str:

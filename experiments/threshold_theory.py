@@ -78,7 +78,7 @@ class IntervalErrors:
 
     def pairwise_error(self, noise_sense: float) -> RealArray:
         """Probability (G,) that the criterion at a cell exceeds the one at the true position."""
-        return quadratic_form_tail(*_forms(self.sines, self.energies * (self.n_subcarriers / noise_sense)))
+        return quadratic_form_tail(*difference_forms(self.sines, self.energies * (self.n_subcarriers / noise_sense)))
 
     def false_maxima(self, noise_sense: float) -> RealArray:
         """Expected number (G,) of local maxima in each cell that exceed the maximum at the truth.
@@ -93,7 +93,7 @@ class IntervalErrors:
         position by an exponential variable of mean 1 in units of the noise (two real coordinates).
         """
         energies = self.energies * (self.n_subcarriers / noise_sense)
-        weights, parts = _forms(self.sines, energies)
+        weights, parts = difference_forms(self.sines, energies)
         one = np.ones((len(weights), 1))
         p, nu = tail_and_slope(np.hstack([weights, -one]), np.hstack([parts, 0 * one]))
         st = self.sines * nu[:, None]
@@ -280,7 +280,7 @@ def principal_angles(
     return sines, energies, np.stack([gxx, gxy, gxy, gyy], axis=-1).reshape(*gxx.shape, 2, 2)
 
 
-def _forms(sines: RealArray, energies: RealArray) -> tuple[RealArray, RealArray]:
+def difference_forms(sines: RealArray, energies: RealArray) -> tuple[RealArray, RealArray]:
     """Weights and noncentralities (G, 2 I) of the quadratic form, see the module's formula."""
     weights = np.concatenate([sines, -sines], axis=-1)
     parts = np.concatenate([energies * (1 - sines) / 2, energies * (1 + sines) / 2], axis=-1)

@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from disac.designs import crb
 from disac.estimators.ambiguity import Signatures, default_step_m
 from disac.experiments.quadratic_form import quadratic_form_tail
-from disac.experiments.threshold_theory import principal_angles, signal_covariances
+from disac.experiments.threshold_theory import difference_forms, principal_angles, signal_covariances
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
@@ -76,9 +76,7 @@ class ZivZakai:
             cosines = np.sqrt(np.maximum(1 - self.sines**2, 0))
             distance: RealArray = ndtr(-np.sqrt(np.sum(energies * (1 - cosines), axis=1)))
             return distance
-        weights = np.concatenate([self.sines, -self.sines], axis=-1)
-        parts = np.concatenate([energies * (1 - self.sines) / 2, energies * (1 + self.sines) / 2], axis=-1)
-        return quadratic_form_tail(weights, parts)
+        return quadratic_form_tail(*difference_forms(self.sines, energies))
 
     def _at(self, noise_sense: float, decision: Decision) -> float:
         inside = np.prod(np.maximum(1 - np.abs(self.offsets) / self.sides_m, 0), axis=1)
