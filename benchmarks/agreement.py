@@ -22,12 +22,12 @@ import numpy as np
 from census import SIGNALS, draw
 from tqdm import tqdm
 
-from disac.designs.certificate import FeasiblePoint
-from disac.designs.conic import SolverFailure, solve_with_cvxpy
 from disac.designs.convex import CertifiedSolution, certify, strictly_feasible_point
-from disac.designs.native import solve
-from disac.designs.relaxed import RelaxedProblem
+from disac.designs.problem.certificate import FeasiblePoint
+from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.result import GAP_LIMIT
+from disac.designs.solvers.conic import SolverFailure, solve_with_cvxpy
+from disac.designs.solvers.native import solve
 
 AGREEMENT = 1e-5
 TOLERANCES = (1e-10, 1e-9, 1e-8, 1e-7)

@@ -20,10 +20,10 @@ from time import thread_time
 import numpy as np
 
 from disac.designs.convex import certify, strictly_feasible_point
-from disac.designs.feasibility import largest_feasible_sinr
-from disac.designs.native import solve
-from disac.designs.relaxed import RelaxedProblem, Signal
+from disac.designs.problem.feasibility import largest_feasible_sinr
+from disac.designs.problem.relaxed import RelaxedProblem, Signal
 from disac.designs.result import GAP_LIMIT
+from disac.designs.solvers.native import solve
 from disac.simulator import RandomAmplitudes, RandomChannels, Scenario
 
 SIGNALS: tuple[Signal, ...] = ("joint", "block-diagonal", "interleaved", "beamforming", "beamforming-averaged")

@@ -15,11 +15,11 @@ import argparse
 import numpy as np
 
 from disac.designs import crb_over_phases, design
+from disac.designs.catalogue.p1 import extract
 from disac.designs.convex import solve_certified
-from disac.designs.joint_extraction import fitted, printed, scaled
-from disac.designs.measure import Transmission, measure
-from disac.designs.p1 import extract
-from disac.designs.relaxed import RelaxedProblem
+from disac.designs.precoding.joint_extraction import fitted, printed, scaled
+from disac.designs.precoding.measure import Transmission, measure
+from disac.designs.problem.relaxed import RelaxedProblem
 from disac.simulator import RandomAmplitudes, RandomChannels, Scenario
 from disac.simulator.presets import PAPER_NODES_M, users_on_y_axis
 

@@ -27,9 +27,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from campaigns import Faulty, Noise, digest
 from test_faults import SEED, TRIALS, check_prefix, kill_at_random_times, kill_workers, start
 
-from disac.experiments.runner import run_campaign
-from disac.experiments.runs import resume
-from disac.experiments.store import RunReader, RunWriter, StoreError, read_run
+from disac.experiments.campaign.operations import resume
+from disac.experiments.campaign.runner import run_campaign
+from disac.experiments.runs.store import RunReader, RunWriter, StoreError, read_run
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 
@@ -87,7 +87,7 @@ def full_disk(folder, whole, chance):
         import resource, sys
         sys.path.insert(0, {str(TESTS)!r})
         from campaigns import Noise
-        from disac.experiments.runner import run_campaign
+        from disac.experiments.campaign.runner import run_campaign
         resource.setrlimit(resource.RLIMIT_FSIZE, ({chance.randrange(40_000, 90_000)}, resource.RLIM_INFINITY))
         run_campaign(Noise(), {str(folder / "run")!r}, seed={SEED}, trials=2000, batch_size={chance.randrange(1, 30)})
     """

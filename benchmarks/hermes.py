@@ -31,11 +31,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from disac.experiments.experiment import Column
-from disac.experiments.keys import Purpose
-from disac.experiments.runner import run_campaign
-from disac.experiments.runs import show
-from disac.experiments.store import RunReader
+from disac.experiments.campaign.operations import show
+from disac.experiments.campaign.runner import run_campaign
+from disac.experiments.runs.store import RunReader
+from disac.experiments.trials.experiment import Column
+from disac.experiments.trials.keys import Purpose
 from disac.simulator import demodulate, modulate, ofdm_demodulate, ofdm_modulate
 
 SNR_DB = (0.0, 4.0, 8.0)

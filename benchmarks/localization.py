@@ -19,7 +19,7 @@ import numpy as np
 from side_by_side import median_seconds
 
 from disac.estimators import Localizer, sufficient_statistics
-from disac.estimators.multistart import EXPLORE, Trial
+from disac.estimators.ml.multistart import EXPLORE, Trial
 from disac.simulator import Scenario, synthesize
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

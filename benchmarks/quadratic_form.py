@@ -14,8 +14,8 @@ import numpy as np
 from side_by_side import median_seconds
 
 from disac.designs import design
-from disac.experiments.quadratic_form import tail_and_slope
-from disac.experiments.threshold_theory import interval_errors
+from disac.experiments.theory.interval_errors import interval_errors
+from disac.experiments.theory.quadratic_form import tail_and_slope
 from disac.simulator import Scenario
 
 LINE = np.arange(0.0, 14.0, 0.125)

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from disac.experiments.keys import Purpose, TrialKey, point_key
-from disac.experiments.runner import run_campaign
-from disac.experiments.store import RunReader
+from disac.experiments.campaign.runner import run_campaign
+from disac.experiments.runs.store import RunReader
+from disac.experiments.trials.keys import Purpose, TrialKey, point_key
 
 ROUNDS = 5
 TRIALS = 600

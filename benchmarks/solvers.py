@@ -28,7 +28,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from disac.designs.relaxed import Signal
+from disac.designs.problem.relaxed import Signal
 
 TARGET_GAP = 1e-5
 PEER_TOLERANCES = {"clarabel": (1e-6, 1e-7, 1e-8, 1e-9), "scs": (1e-5, 1e-6, 1e-7, 1e-8)}
@@ -62,7 +62,7 @@ class Measured:
 
 def problem_of(case: Case) -> Any:
     """Fig. 7's setting with K targets and U users of Section V-B; more than four nodes stand on a circle."""
-    from disac.designs.relaxed import RelaxedProblem
+    from disac.designs.problem.relaxed import RelaxedProblem
     from disac.simulator import Scenario
     from disac.simulator.presets import targets_on_x_axis, users_on_y_axis
 
@@ -89,11 +89,11 @@ def run_case(case: Case, pipe: Connection, limit_seconds: int) -> None:
     problem = problem_of(case)
     interior = strictly_feasible_point(case.signal, problem)
     if case.solver == "native":
-        from disac.designs.native import solve
+        from disac.designs.solvers.native import solve
 
         attempts = [lambda: solve(problem, tolerance=TARGET_GAP / 2)]
     else:
-        from disac.designs.conic import solve_with_cvxpy
+        from disac.designs.solvers.conic import solve_with_cvxpy
 
         def peer(tolerance: float) -> Any:
             names = {"clarabel": ("tol_gap_rel", "tol_gap_abs", "tol_feas"), "scs": ("eps_abs", "eps_rel")}

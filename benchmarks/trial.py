@@ -14,8 +14,8 @@ import numpy as np
 from side_by_side import median_seconds
 
 from disac.designs import design
-from disac.experiments.keys import TrialKey, point_key
-from disac.experiments.link import LinkCase, LinkExperiment
+from disac.experiments.studies.link import LinkCase, LinkExperiment
+from disac.experiments.trials.keys import TrialKey, point_key
 from disac.simulator import Scenario
 
 

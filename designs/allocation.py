@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.certificate import block_diagonal
-from disac.designs.crb import crb
-from disac.designs.sidelobes import Comb
+from disac.designs.bounds.crb import crb
+from disac.designs.problem.certificate import block_diagonal
+from disac.designs.problem.sidelobes import Comb
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]

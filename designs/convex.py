@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.certificate import (
+from disac.designs.bounds.crb import crb
+from disac.designs.bounds.fisher import FisherOperator
+from disac.designs.precoding.extraction import outer
+from disac.designs.precoding.measure import measure
+from disac.designs.problem.certificate import (
     DualBound,
     FeasiblePoint,
     block_diagonal,
@@ -19,16 +23,13 @@ from disac.designs.certificate import (
     objective,
     objective_covariances,
 )
-from disac.designs.crb import crb
-from disac.designs.extraction import outer
-from disac.designs.feasibility import largest_feasible_sinr, least_power
-from disac.designs.fisher import FisherOperator
-from disac.designs.measure import measure
-from disac.designs.relaxed import RelaxedProblem, RelaxedSolution
-from disac.designs.result import GAP_LIMIT, DesignResult, Infeasible
-from disac.designs.sidelobe_feasibility import strictly_inside
-from disac.designs.sidelobes import SidelobeLimits
-from disac.designs.sweep import keep_solution, last_solution, prepared_once
+from disac.designs.problem.feasibility import largest_feasible_sinr, least_power
+from disac.designs.problem.memory import keep_solution, last_solution, prepared_once
+from disac.designs.problem.refusals import Infeasible
+from disac.designs.problem.relaxed import RelaxedProblem, RelaxedSolution
+from disac.designs.problem.sidelobes import SidelobeLimits
+from disac.designs.result import GAP_LIMIT, DesignResult
+from disac.designs.solvers.sidelobe_feasibility import strictly_inside
 
 ComplexArray = NDArray[np.complex128]
 
@@ -62,12 +63,12 @@ Extraction = Callable[[RelaxedProblem, CertifiedSolution], tuple[ComplexArray, C
 def solve_relaxed(problem: RelaxedProblem, solver: str) -> RelaxedSolution:
     """The answer of one solver, by name."""
     if solver == "native":
-        from disac.designs.native import solve
+        from disac.designs.solvers.native import solve
 
         solution = solve(problem, warm_start=last_solution(problem))
         keep_solution(problem, solution)
         return solution
-    from disac.designs.conic import solve_with_cvxpy
+    from disac.designs.solvers.conic import solve_with_cvxpy
 
     return solve_with_cvxpy(problem, solver)
 

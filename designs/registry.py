@@ -96,7 +96,7 @@ def design(
     if sinr_db is not None and not (is_number and -300 <= sinr_db <= 300):
         raise ValueError(f"sinr_db = {sinr_db!r}: must be a finite number within [-300, 300] dB")
     if name not in _registered:
-        importlib.import_module(f"disac.designs.{_BUILT_IN[name]}")
+        importlib.import_module(f"disac.designs.catalogue.{_BUILT_IN[name]}")
     function = _registered[name]
     options = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
     given = {option: value for option, value in options.items() if value is not None}

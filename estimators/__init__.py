@@ -19,9 +19,9 @@ from disac.estimators.range_profile import (
 if TYPE_CHECKING:
     from disac.estimators.ambiguity import AmbiguitySurface, ambiguity_surface
     from disac.estimators.detection import count_bit_errors, detect, estimate_gains, pilot_symbols
-    from disac.estimators.localization import MODES, Estimate, Localizer, NoEstimate, localize
-    from disac.estimators.search import Search
-    from disac.estimators.statistics import Statistics, sufficient_statistics
+    from disac.estimators.ml.localization import MODES, Estimate, Localizer, NoEstimate, localize
+    from disac.estimators.ml.search import Search
+    from disac.estimators.ml.statistics import Statistics, sufficient_statistics
 
 __all__ = [
     "MODES",
@@ -47,20 +47,20 @@ __all__ = [
 ]
 
 _SUBMODULE_OF = {
-    "MODES": "localization",
+    "MODES": "ml.localization",
     "AmbiguitySurface": "ambiguity",
-    "Estimate": "localization",
-    "Localizer": "localization",
-    "NoEstimate": "localization",
-    "Search": "search",
-    "Statistics": "statistics",
+    "Estimate": "ml.localization",
+    "Localizer": "ml.localization",
+    "NoEstimate": "ml.localization",
+    "Search": "ml.search",
+    "Statistics": "ml.statistics",
     "ambiguity_surface": "ambiguity",
     "count_bit_errors": "detection",
     "detect": "detection",
     "estimate_gains": "detection",
-    "localize": "localization",
+    "localize": "ml.localization",
     "pilot_symbols": "detection",
-    "sufficient_statistics": "statistics",
+    "sufficient_statistics": "ml.statistics",
 }
 """Names imported on first use, so that the package itself loads without the compiled kernels."""
 

@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from disac.simulator.allocation import SubcarrierAllocation
+from disac.simulator.errors import ScenarioError
 from disac.simulator.presets import Preset, preset, preset_names
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
-from disac.simulator.scenario import Scenario, ScenarioError
+from disac.simulator.scenario import Scenario
 
 if TYPE_CHECKING:
     from disac.simulator.ofdm import PrefixLoss, echo_samples, multipath, ofdm_demodulate, ofdm_modulate, prefix_loss

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disac.simulator.geometry import SPEED_OF_LIGHT, path_delays
 from disac.simulator.ofdm import prefix_loss
-from disac.simulator.scenario import Scenario
+
+if TYPE_CHECKING:
+    from disac.simulator.scenario import Scenario
 
 CLOSE_NODES_M = 1.0
 """Nodes nearer than this look like coordinates in degrees pasted as metres [m]."""

@@ -13,15 +13,17 @@ transforms are unitary: noise of variance sigma^2 / L per sample has that varian
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from disac.simulator.geometry import path_delays
-from disac.simulator.scenario import Scenario
 from disac.simulator.steering import steering_vector
 from disac.simulator.synthesis import check_symbols, phase_turns
+
+if TYPE_CHECKING:
+    from disac.simulator.scenario import Scenario
 
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
-from disac.simulator.scenario import Scenario
 
 PAPER_NODES_M = ((-46.19, -19.13), (46.19, -19.13), (-19.13, -46.19), (19.13, -46.19))
 """Positions of the paper's four nodes, 50 m from the origin [m]."""
@@ -21,7 +22,7 @@ class Preset:
 
     Attributes
     ----------
-    scenario : the setup.
+    fields : of the :class:`~disac.simulator.Scenario`; ``Scenario.preset(name)`` builds it.
     source : where the paper states it.
     sinr_db : the SINR threshold Gamma_c that goes with it [dB].
     unstated : pairs of what the paper leaves open and what we chose.
@@ -29,7 +30,7 @@ class Preset:
 
     name: str
     source: str
-    scenario: Scenario
+    fields: Mapping[str, Any]
     sinr_db: float
     unstated: tuple[tuple[str, str], ...]
 
@@ -80,7 +81,7 @@ def _presets() -> dict[str, Preset]:
             Preset(
                 name="fig4",
                 source="Section V-A, Fig. 4: N = 4, K = 2, U = 2, B = 10 MHz, Gamma_c = 30 dB, design P.2",
-                scenario=Scenario(
+                fields=dict(
                     nodes=PAPER_NODES_M,
                     targets=[[0.0, 0.0], [0.0, 10.0]],
                     users=[[0.0, -20.0], [0.0, 20.0]],
@@ -93,7 +94,7 @@ def _presets() -> dict[str, Preset]:
             Preset(
                 name="fig5",
                 source="Section V-B, Fig. 5 and 6: N = 2, K = 2, B = 20 MHz, users and targets varied",
-                scenario=Scenario(
+                fields=dict(
                     nodes=PAPER_NODES_M[:2],
                     targets=targets_on_x_axis(2),
                     users=users_on_y_axis(2),
@@ -111,7 +112,7 @@ def _presets() -> dict[str, Preset]:
             Preset(
                 name="fig7",
                 source="Section V-B, Fig. 7: N = 4, K = U = 1, B = 20 MHz",
-                scenario=Scenario(
+                fields=dict(
                     nodes=PAPER_NODES_M,
                     targets=targets_on_x_axis(1),
                     users=users_on_y_axis(1),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from disac.simulator.allocation import SubcarrierAllocation
+from disac.simulator.errors import ScenarioError
 from disac.simulator.geometry import NodeToPoint, node_to_point
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 
@@ -25,10 +26,6 @@ IndexArray = NDArray[np.intp]
 
 MIN_SEPARATION_M = 1e-3
 """Smallest distance between a node and a target or another node [m]."""
-
-
-class ScenarioError(ValueError):
-    """A scenario field holds a wrong value; each line names the field, the value and what is allowed."""
 
 
 def _shown(value: object) -> str:
@@ -229,15 +226,14 @@ class Scenario(BaseModel):
         """The paper's setup ``name`` (see ``disac presets``) with ``fields`` replaced."""
         from disac.simulator.presets import preset
 
-        scenario = preset(name).scenario
-        return scenario.replace(**fields) if fields else scenario
+        return cls(**{**preset(name).fields, **fields})
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Scenario:
         """Load a scenario written by :meth:`to_toml` or by hand; explicit arrays come from the NPZ that it names."""
-        from disac.simulator.scenario_file import read_toml
+        from disac.simulator.scenario_file import read_settings
 
-        return read_toml(Path(path))
+        return cls(**read_settings(Path(path)))
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
         """Save without loss: settings as TOML, explicit amplitude and channel arrays in an NPZ beside it."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tomli_w
 
-from disac.simulator.scenario import Scenario, ScenarioError
+from disac.simulator.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from disac.simulator.scenario import Scenario
 
 _ARRAYS = {"amplitudes": "amplitude_model", "channels": "channel_model", "subcarrier_allocation": "allocation_model"}
 
@@ -18,7 +21,7 @@ def write_toml(scenario: Scenario, path: Path) -> None:
     """Write ``scenario`` to ``path`` and, where it holds explicit arrays, to the NPZ of the same stem."""
     settings: dict[str, Any] = {}
     arrays = {}
-    for name in Scenario.model_fields:
+    for name in type(scenario).model_fields:
         value = getattr(scenario, name)
         if name in _ARRAYS.values():
             continue
@@ -37,8 +40,8 @@ def write_toml(scenario: Scenario, path: Path) -> None:
     path.write_text(tomli_w.dumps(settings), encoding="utf-8")
 
 
-def read_toml(path: Path) -> Scenario:
-    """Read a scenario; the key ``arrays`` names an NPZ in the same folder that holds explicit arrays.
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read the fields of a scenario; the key ``arrays`` names an NPZ in the same folder that holds explicit arrays.
 
     Raises
     ------
@@ -55,4 +58,4 @@ def read_toml(path: Path) -> Scenario:
             raise ScenarioError(f"arrays = {archive.name!r}: no such file beside {path}")
         with np.load(archive, allow_pickle=False) as stored:
             settings.update({name: stored[name] for name in stored.files})
-    return Scenario(**settings)
+    return settings

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from disac.simulator.scenario import Scenario
 from disac.simulator.steering import delay_vector, steering_vector
+
+if TYPE_CHECKING:
+    from disac.simulator.scenario import Scenario
 
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 

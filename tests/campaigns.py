@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from disac.experiments.experiment import Column
-from disac.experiments.keys import Purpose
+from disac.experiments.trials.experiment import Column
+from disac.experiments.trials.keys import Purpose
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Environment:
 
 
 def digest(path):
-    from disac.experiments.store import RunReader
+    from disac.experiments.runs.store import RunReader
 
     with RunReader(path) as reader:
         reader.check()

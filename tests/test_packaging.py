@@ -69,7 +69,7 @@ def test_a_second_copy_by_folder_name_is_refused(folder, monkeypatch):
 def test_help_imports_nothing_heavy():
     script = (
         "import sys\n"
-        "from disac.experiments.cli import main\n"
+        "from disac.experiments.cli.main import main\n"
         "try:\n    main(['--help'])\n"
         "except SystemExit:\n    pass\n"
         "heavy = {'numba', 'scipy', 'matplotlib', 'cvxpy', 'pandas', 'xarray'} & set(sys.modules)\n"

@@ -40,7 +40,7 @@ def listed(page):
     return {(file, name): float(rate) for file, name, rate in rows}
 
 
-SOURCES = {path.name: path.read_text(encoding="utf-8") for path in sorted(TESTS.glob("test_*.py"))}
+SOURCES = {path.name: path.read_text(encoding="utf-8") for path in sorted(TESTS.rglob("test_*.py"))}
 
 
 def test_the_page_lists_every_statistical_test_with_its_rate():

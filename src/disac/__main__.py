@@ -1,6 +1,6 @@
 """Entry point of ``python -m disac`` and of the console script ``disac``."""
 
-from disac.experiments.cli import main
+from disac.experiments.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,1 @@
+"""Fisher information and Cramer-Rao bounds."""

@@ -1,0 +1,1 @@
+"""From covariances to precoders, and what precoders do."""

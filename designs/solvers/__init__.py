@@ -1,0 +1,1 @@
+"""Solvers of the convex problems behind one interface."""

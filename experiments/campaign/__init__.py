@@ -1,0 +1,1 @@
+"""Monte Carlo campaigns: batches, workers, retries, progress, resuming."""

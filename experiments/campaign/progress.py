@@ -1,0 +1,125 @@
+"""What a person sees while a campaign runs: a bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from disac.experiments.campaign.projection import project, row_bytes
+
+if TYPE_CHECKING:
+    from disac.experiments.campaign.runner import Progress
+
+COMPILING_S = 20.0
+"""Time after which all workers have compiled their kernels, so that speed can be projected [s]."""
+
+PLAIN_LINES = 10
+"""Lines that a whole campaign writes where there is no terminal."""
+
+
+class CampaignBar:
+    """Context manager whose instance is the runner's ``progress`` callable.
+
+    On a terminal it is a tqdm bar with trials per second, the time left, and the present point's RMSE over its realized
+    bound with a rough 95 % interval (normal, from the spread of the squared errors; the final table has the exact one).
+    Where the error output is a file or pipe it writes a line every tenth of the trials, without control characters.
+    Where nobody reads any more (a closed pipe or terminal) it falls silent and the campaign goes on.
+    """
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(disable=None, unit="trial", smoothing=0.05, dynamic_ncols=True, file=sys.stderr)
+        self._plain = bool(self._bar.disable)
+        self._lines = 0
+        self._errors: dict[int, _Errors] = {}
+        self._first: tuple[int, float] | None = None
+        self._projected = False
+        self._silent = False
+
+    def __call__(self, progress: Progress) -> None:
+        """Take in what has just been committed; two neighbouring points may take turns."""
+        if not self._silent:
+            try:
+                self._show(progress)
+            except OSError:
+                self._silent = True
+
+    def _show(self, progress: Progress) -> None:
+        errors = self._errors.setdefault(progress.point_index, _Errors())
+        for row in progress.rows:
+            if isinstance(row, dict) and "sq_error_m2" in row:
+                errors.add(float(row["sq_error_m2"]), float(row["crb_m2"]))  # type: ignore[arg-type]
+        self._project(progress)
+        if self._plain:
+            self._write_line(progress, errors)
+        else:
+            self._bar.total = progress.expected
+            self._bar.n = progress.done
+            self._bar.set_postfix_str(f"point {progress.point_index + 1}/{progress.n_points} {errors}")
+
+    def _write_line(self, progress: Progress, errors: _Errors) -> None:
+        expected = progress.expected or 0
+        if expected and progress.done * PLAIN_LINES < (self._lines + 1) * expected:
+            return
+        self._lines = progress.done * PLAIN_LINES // expected if expected else self._lines + 1
+        rate = progress.done / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
+        total = f" of {expected}" if expected else ""
+        point = f"point {progress.point_index + 1} of {progress.n_points}"
+        line = f"{progress.done}{total} trials, {rate:.1f}/s; {point}, {progress.trials} trials: {errors}"
+        print(line.rstrip(": "), file=sys.stderr, flush=True)
+
+    def _project(self, progress: Progress) -> None:
+        """Say once how long the rest will take and how much disk; the first batches, which compile, do not count."""
+        if self._projected or progress.expected is None:
+            return
+        if self._first is None:
+            if progress.elapsed_s > COMPILING_S or progress.done >= progress.expected // 10:
+                self._first = (progress.done, progress.elapsed_s)
+            return
+        done, elapsed_s = progress.done - self._first[0], progress.elapsed_s - self._first[1]
+        sizes = [row_bytes(row) for row in progress.rows if isinstance(row, dict)]
+        if done > 0 and sizes and elapsed_s > 1.0:
+            rest = project(
+                progress.expected - progress.done,
+                seconds_per_trial=elapsed_s / done,
+                bytes_per_row=sum(sizes) / len(sizes),
+            )
+            self._bar.write(f"still to come: {rest}", file=sys.stderr)
+            self._projected = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._bar.close()
+
+
+class _Errors:
+    """Running sums of squared errors e and bounds c of one point; prints as RMSE/RCRB with its interval."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.e = self.c = self.ee = self.ec = self.cc = 0.0
+
+    def add(self, squared_error: float, bound: float) -> None:
+        self.n += 1
+        self.e += squared_error
+        self.c += bound
+        self.ee += squared_error**2
+        self.ec += squared_error * bound
+        self.cc += bound**2
+
+    def __str__(self) -> str:
+        if self.n < 2:
+            return ""
+        ratio = self.e / self.c
+        spread = max(self.ee - 2 * ratio * self.ec + ratio**2 * self.cc, 0.0)
+        half = 1.96 * spread**0.5 / self.c
+        low, high = max(ratio - half, 0.0) ** 0.5, (ratio + half) ** 0.5
+        return f"RMSE/RCRB {ratio**0.5:.3f} [{low:.3f}, {high:.3f}]"

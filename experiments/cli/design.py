@@ -1,0 +1,102 @@
+"""``disac design``: solve one design, say what is proved about it, draw it and save its precoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from disac.experiments.cli.runs import told_errors
+from disac.experiments.cli.scenario import said_warnings, say_warnings, scenario_of, threshold_given
+
+if TYPE_CHECKING:
+    from disac.designs import DesignResult
+
+
+@click.command()
+@click.argument("name", default="p2")
+@click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use (disac presets).")
+@click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
+@click.option("--sinr-db", type=float, help="SINR threshold Gamma_c [dB]; default: the preset's.")
+@click.option("--sidelobe-db", type=float, help="P.4: highest range sidelobe of any link [dB]; default: equal power's.")
+@click.option("--mainlobe", type=float, help="P.4: where sidelobes begin, in first minima of equal power; default: 1.")
+@click.option("--solver", help="native, clarabel, scs or mosek; default: the project's choice.")
+@click.option("--netcdf", is_flag=True, help="Save the precoders as NetCDF too (needs the extra disac[io]).")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder; default: runs/design-DATE.")
+def design(
+    name: str,
+    preset: str,
+    file: Path | None,
+    settings: tuple[str, ...],
+    sinr_db: float | None,
+    sidelobe_db: float | None,
+    mainlobe: float | None,
+    solver: str | None,
+    netcdf: bool,
+    out: Path | None,
+) -> None:
+    """Solve design NAME (p1, p1-noncoherent, p2, p3, p3-true, p4, p4-p2, p4-p3 or a baseline; default p2).
+
+    \b
+    disac design p1 --preset fig7 --sinr-db 20
+    """
+    from disac.designs import DEFAULT_SOLVER
+    from disac.designs import design as solve
+    from disac.designs.precoding.files import save_precoders
+    from disac.experiments.plotting.designs import plot_beampatterns, plot_subcarrier_power
+    from disac.experiments.runs.folder import fresh_folder
+
+    if sinr_db is not None and not -300 <= sinr_db <= 300:
+        raise click.UsageError(f"--sinr-db {sinr_db:g}: must be in [-300, 300]")
+    scenario, threshold = scenario_of(preset, file, settings, sinr_db)
+    threshold_given(threshold)
+    say_warnings(scenario)
+    with fresh_folder("design", out) as folder:
+        with told_errors(), said_warnings():
+            limits = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
+            result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER, **limits)
+        for line in summary_lines(result):
+            click.echo(line)
+        result.scenario.to_toml(folder / "scenario.toml")
+        save_precoders(folder / "precoders.npz", result)
+        if netcdf:
+            save_precoders(folder / "precoders.nc", result)
+        plot_beampatterns(result, folder / "beampatterns")
+        plot_subcarrier_power(result, folder / "subcarrier-power")
+    click.echo(f"precoders and pictures in {folder}; transmit them with")
+    click.echo(f"  disac run link --scenario {folder / 'scenario.toml'} --precoders {folder / 'precoders.npz'}")
+
+
+def summary_lines(result: DesignResult) -> list[str]:
+    """What ``disac design`` prints: bound, value, gap, SINR, power, time and status."""
+    import numpy as np
+
+    c = result.certificate
+    s = result.scenario
+    bound = np.sqrt(result.lower_bound)
+    lines = [
+        f"{result.name} by {result.solver}: {result.status} (the solver says {result.solver_status or 'nothing'})",
+        f"  certified lower bound   {result.lower_bound:.6e} m^2   RCRB {bound:.6g} m, one symbol",
+        f"  relaxed value           {result.relaxed_value:.6e} m^2   relative gap {result.gap:.2e}",
+        f"  value of what is sent   {result.value:.6e} m^2   RCRB {result.rcrb_m:.6g} m"
+        + (", for known phases between nodes" if result.correlates_nodes else ""),
+        f"  loss of the extraction  {result.extraction_loss:.2e}",
+        f"  largest violation       {c.residual:.1e} of scale",
+        f"  time                    {result.solve_seconds:.3f} s, {result.iterations} iterations, "
+        f"and {result.compile_seconds:.3f} s to build",
+    ]
+    if c.sidelobes is not None:
+        lines.append(f"  highest sidelobe        {c.pslr_db:.4f} dB over all links, outside the main lobe")
+    sinr_db = 10 * np.log10(np.maximum(c.sinr, 1e-30))
+    lines += [
+        f"  SINR of user {u}          {values.min():.3f} to {values.max():.3f} dB over subcarriers"
+        for u, values in enumerate(sinr_db)
+    ]
+    power = c.antenna_power.reshape(s.n_nodes, s.n_tx) / s.tx_power
+    lines += [
+        f"  power of node {n}         {values.min():.4f} to {values.max():.4f} P_T over antennas"
+        for n, values in enumerate(power)
+    ]
+    return lines

@@ -1,0 +1,455 @@
+"""The command line: ``disac run``, ``presets``, ``describe`` and the commands on stored runs.
+
+Heavy libraries are imported inside the commands, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import disac
+from disac.experiments.cli import design as cli_design
+from disac.experiments.cli import paper as cli_paper
+from disac.experiments.cli import pareto as cli_pareto
+from disac.experiments.cli import report as cli_report
+from disac.experiments.cli import runs as cli_runs
+from disac.experiments.cli import sidelobes as cli_sidelobes
+from disac.experiments.cli.runs import told_errors
+from disac.experiments.cli.scenario import (
+    assignment,
+    said_warnings,
+    say,
+    say_warnings,
+    scenario_of,
+    threshold_given,
+)
+
+if TYPE_CHECKING:
+    from disac.simulator import Scenario
+    from disac.simulator.streams import RadarSequence
+
+MODES = ("hybrid", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance")
+MODULATIONS = ("qpsk", "16qam", "64qam", "256qam")
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg]
+    """Numbers separated by commas, each possibly a range ``start:stop:step`` with both ends included."""
+
+    name = "numbers"
+
+    def __init__(self, kind: type[int] | type[float], minimum: float, maximum: float) -> None:
+        self.kind, self.minimum, self.maximum = kind, minimum, maximum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Parse and check; click calls this."""
+        if isinstance(value, tuple):
+            return value
+        numbers: list[Any] = []
+        for part in str(value).split(","):
+            try:
+                ends = [self.kind(end) for end in part.split(":")]
+                numbers += ends if len(ends) == 1 else _inclusive_range(*ends)
+            except (ValueError, TypeError):
+                kind = "a whole number" if self.kind is int else "a number"
+                self.fail(f"{part!r} is not {kind} or a range start:stop:step", param, ctx)
+        if (twice := _twice(numbers)) is not None:
+            self.fail(f"{twice:g} is given twice", param, ctx)
+        for number in numbers:
+            if not self.minimum <= number <= self.maximum:
+                self.fail(f"{number} is out of range: must be in [{self.minimum:g}, {self.maximum:g}]", param, ctx)
+        return tuple(numbers)
+
+
+def _twice(values: Sequence[Any]) -> Any:
+    """The first value that stands there again, None without one."""
+    return next((value for i, value in enumerate(values) if value in values[:i]), None)
+
+
+def _inclusive_range(start: float, stop: float, step: float = 1) -> list[float]:
+    count = (stop - start) / step
+    if count < 0:
+        raise ValueError
+    return [start + i * step for i in range(int(count + 1e-9) + 1)]
+
+
+class Shard(click.ParamType):  # type: ignore[type-arg]
+    """Part ``i/n`` of an array job, 1 <= i <= n."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Parse and check; click calls this."""
+        part, _, parts = str(value).partition("/")
+        if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+            self.fail(f"{value!r} is not I/N with 1 <= I <= N", param, ctx)
+        return int(part), int(parts)
+
+
+class Names(click.ParamType):  # type: ignore[type-arg]
+    """Names out of a list, separated by commas."""
+
+    name = "names"
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self.known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Parse and check; click calls this."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(part.strip().lower() for part in str(value).split(","))
+        for name in names:
+            if name not in self.known:
+                self.fail(f"{name!r} is not one of {', '.join(self.known)}", param, ctx)
+        if (twice := _twice(names)) is not None:
+            self.fail(f"{twice} is given twice", param, ctx)
+        return names
+
+
+class Root(click.Group):
+    """The command group; it keeps the arguments as given, so that a run can store the line that repeats it."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse ``args``; click calls this."""
+        given = tuple(args)
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta[ARGUMENTS] = given
+        return context
+
+
+ARGUMENTS = "disac.arguments"
+
+
+@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(disac.__version__, prog_name="disac")
+def cli() -> None:
+    """Check theory against waveforms for noncoherent distributed sensing and communication (ISAC).
+
+    \b
+    First figure:      disac run link
+    The paper's scenes: disac presets, disac describe fig4
+    """
+
+
+@cli.group()
+def run() -> None:
+    """Run an experiment; results go to a folder with records, summary and pictures."""
+
+
+@run.command("link")
+@click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use (disac presets).")
+@click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
+@click.option("--design", "designs", default="p2", show_default=True, help="Designs to transmit, comma separated.")
+@click.option(
+    "--precoders",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Transmit the precoders of this file (disac design writes one) instead of solving a design.",
+)
+@click.option("--sinr-db", type=Numbers(float, -300, 300), help="SINR thresholds Gamma_c [dB]; default: the preset's.")
+@click.option(
+    "--snr-db",
+    type=Numbers(float, -100, 100),
+    default="-50:30:10",
+    show_default=True,
+    help="P_T/sigma^2 of the link [dB] (sensing and users alike); numbers and ranges start:stop:step.",
+)
+@click.option(
+    "--sweep", metavar="FIELD=V1,V2,...", help="Repeat for several values of a scenario field (list of TOML values)."
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A rough version: 20 trials a point, unless --trials is given. The first run of all compiles its kernels too.",
+)
+@click.option("--resolve", is_flag=True, help="Solve the design anew at every SNR, not once at the preset's.")
+@click.option("--symbols", type=Numbers(int, 1, 65536), help="OFDM symbols T per trial; default: the scenario's.")
+@click.option("--modulation", type=Names(MODULATIONS), default="qpsk", show_default=True, help="QAM of the data.")
+@click.option(
+    "--radar",
+    type=click.Choice(["constant-modulus", "gaussian"]),
+    default="constant-modulus",
+    show_default=True,
+    help="Radar sequences.",
+)
+@click.option("--mode", "modes", type=Names(MODES), default="hybrid", show_default=True, help="Localization modes.")
+@click.option("--pilots", type=click.IntRange(0), default=0, show_default=True, help="Pilot symbols for the users.")
+@click.option("--trials", type=click.IntRange(2), help="Trials per point.  [default: 200]")
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Stop a point when the RMSE's 95 % half-width is below this share of it; --trials is then the cap.",
+)
+@click.option("--bit-errors", type=click.IntRange(1), help="Stop a point at this many bit errors; --trials caps.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop a point after this computing time (not repeatable).",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Campaign seed.")
+@click.option("--workers", type=click.IntRange(1), help="Worker processes; default: the number of cores.")
+@click.option(
+    "--executor",
+    type=click.Choice(["serial", "pool", "dask", "mpi"]),
+    help="Where trials run; default: this process for one worker, a pool of processes for more.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Running Dask scheduler, for example tcp://10.0.0.1:8786.")
+@click.option("--shard", type=Shard(), metavar="I/N", help="Part I of N of every point's trials, for array jobs.")
+@click.option(
+    "--trial-timeout",
+    type=click.FloatRange(0, min_open=True),
+    help="Give a trial up after so many seconds and record it as failed (local worker processes).",
+)
+@click.option("--solver", help="Solver of the design; default: the project's choice.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder; default: runs/link-DATE.")
+@click.option(
+    "--resume", "resumed", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Go on with a run."
+)
+def run_link(
+    preset: str,
+    file: Path | None,
+    settings: tuple[str, ...],
+    designs: str,
+    precoders: Path | None,
+    sinr_db: tuple[float, ...] | None,
+    snr_db: tuple[float, ...],
+    sweep: str | None,
+    quick: bool,
+    resolve: bool,
+    symbols: tuple[int, ...] | None,
+    modulation: tuple[str, ...],
+    radar: RadarSequence,
+    modes: tuple[str, ...],
+    pilots: int,
+    trials: int | None,
+    precision: float | None,
+    bit_errors: int | None,
+    seconds: float | None,
+    seed: int,
+    workers: int | None,
+    executor: str | None,
+    scheduler: str | None,
+    shard: tuple[int, int] | None,
+    trial_timeout: float | None,
+    solver: str | None,
+    out: Path | None,
+    resumed: Path | None,
+) -> None:
+    """Transmit a design's waveform, localize and detect, and compare RMSE and BER with their bounds.
+
+    \b
+    disac run link                               the paper's Fig. 4 scene, P.2, -50 to 30 dB
+    disac run link --snr-db 20 --trials 2000     one point, narrow interval
+    disac run link --set "targets=[[0, 0]]"      one target
+    """
+    from disac.experiments.runs.design_record import save_design_records
+    from disac.experiments.runs.folder import fresh_folder, rerun_line, usable_cores, write_provenance
+    from disac.experiments.runs.store import StoreError
+    from disac.experiments.studies.link import LinkExperiment
+    from disac.experiments.studies.link_job import (
+        LinkJob,
+        design_cases,
+        load_job,
+        loaded_cases,
+        run_job,
+        save_job,
+        stopping_policy,
+        stored_shard,
+        summarize_job,
+    )
+
+    if trial_timeout is not None and executor not in (None, "pool"):
+        raise click.UsageError(
+            f"--trial-timeout needs local worker processes: it does not go with --executor {executor}"
+        )
+    if scheduler is not None and executor != "dask":
+        raise click.UsageError("--scheduler is the address of a Dask scheduler: it needs --executor dask")
+    if resumed is not None:
+        refuse_other_options(resumed, "resumed", "workers", "executor", "scheduler", "shard", "trial_timeout")
+        with told_errors():
+            job, seed, stopping = load_job(resumed)
+            shard = shard or stored_shard(resumed)
+        folder = resumed
+    else:
+        if file is not None and chosen("preset"):
+            raise click.UsageError("--preset and --scenario exclude each other")
+        if precoders is not None and sinr_db is not None:
+            raise click.UsageError("--precoders sends what the file holds: --sinr-db would change nothing")
+        if precoders is not None and (resolve or sweep):
+            raise click.UsageError("--precoders sends what the file holds and goes with neither --resolve nor --sweep")
+        sent = [name.strip() for name in designs.split(",")]
+        if (twice := _twice(sent)) is not None:
+            raise click.UsageError(f"--design {designs}: {twice} is given twice")
+        scenario, threshold = scenario_of(preset, file, settings)
+        stopping = stopping_policy(trials or (20 if quick else 200), precision, bit_errors, seconds)
+        if pilots and pilots < scenario.n_users:
+            raise click.UsageError(f"--pilots {pilots}: must be 0 or at least the number of users, {scenario.n_users}")
+        say_warnings(scenario)
+        with fresh_folder("link", out) as folder:
+            with told_errors(), said_warnings():
+                if precoders is not None:
+                    designed = loaded_cases(precoders, scenario, symbols, say)
+                else:
+                    designed = design_cases(
+                        _swept(scenario, sweep),
+                        designs=sent,
+                        sinr_db=sinr_db or (threshold_given(threshold),),
+                        n_symbols=symbols,
+                        snr_db=snr_db,
+                        resolve=resolve,
+                        solver=solver,
+                        say=say,
+                    )
+            experiment = LinkExperiment(
+                cases=designed.cases,
+                snr_db=() if resolve else snr_db,
+                modulations=modulation,
+                modes=modes,
+                radar=radar,
+                n_pilots=pilots,
+            )
+            job = LinkJob(experiment, designed.infeasible)
+            save_job(job, folder, seed=seed, stopping=stopping)
+            save_design_records(folder, designed.records)
+            write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
+    try:
+        with told_errors(same_options=False):
+            rows = run_job(
+                job,
+                folder,
+                seed=seed,
+                stopping=stopping,
+                workers=workers or usable_cores(),
+                executor=executor,
+                scheduler=scheduler,
+                shard=shard,
+                resume=resumed is not None,
+                timeout_s=trial_timeout,
+                rerun_line=rerun_line(folder),
+            )
+    except KeyboardInterrupt:
+        with suppress(StoreError):  # before the first commit there may be no table yet
+            _print_rows(summarize_job(job, folder, seed=seed), job.fields, folder, seed)
+        say(f"interrupted; nothing is lost, go on with: disac run link --resume {folder}")
+        raise SystemExit(130) from None
+    _print_rows(rows, job.fields, folder, seed)
+    if all(row.get("rmse_m") is None for row in rows):
+        raise SystemExit(1)
+
+
+def chosen(parameter: str) -> bool:
+    """Whether an option was given on the command line, not left at its default."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def refuse_other_options(folder: Path, *allowed: str) -> None:
+    """Refuse options given on the command line that a resumed run takes from its folder instead."""
+    from disac.experiments.runs.folder import RERUN
+
+    context = click.get_current_context()
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in allowed and chosen(str(parameter.name))
+    ]
+    if given:
+        raise click.UsageError(
+            f"--resume takes everything from its folder: it does not go with {', '.join(given)}; "
+            f"the line that began the run is in {folder / RERUN}"
+        )
+
+
+def _print_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str], folder: Path, seed: int) -> None:
+    from disac.experiments.runs.folder import rerun_line
+    from disac.experiments.statistics.summary import table_lines
+
+    header, cells = table_lines(rows, fields)
+    _print_table(header, cells)
+    click.echo(f"disac {disac.__version__}, seed {seed}, results in {folder}")
+    click.echo(f"rerun: {rerun_line(folder)}")
+
+
+def _print_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in header:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    console.print(table)
+
+
+@cli.command()
+def presets() -> None:
+    """List the paper's scenarios, with what the paper leaves unstated and what was chosen."""
+    from disac.simulator import preset, preset_names
+
+    for name in preset_names():
+        item = preset(name)
+        click.echo(f"{click.style(name, bold=True)}  {item.source}")
+        for topic, choice in item.unstated:
+            click.echo(f"    {topic}: {choice}")
+
+
+@cli.command()
+@click.argument("what", metavar="PRESET|FILE")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to draw the scene (PNG, SVG and PDF beside each other); default: scene-NAME in this folder.",
+)
+def describe(what: str, settings: tuple[str, ...], plot: Path | None) -> None:
+    """Say what a scenario's numbers mean, warn where they contradict each other, and draw the scene."""
+    from disac.experiments.plotting.figures import plot_scene
+
+    is_file = Path(what).suffix == ".toml"
+    scenario, _ = scenario_of(what, Path(what) if is_file else None, settings)
+    click.echo(str(scenario.describe()))
+    stem = plot.with_suffix("") if plot else Path(f"scene-{Path(what).stem}")
+    try:
+        paths = plot_scene(scenario, stem)
+    except OSError as error:
+        say(f"the scene is not drawn: {error}; choose a place with --plot")
+        return
+    click.echo(f"scene drawn in {', '.join(str(path) for path in paths)}")
+
+
+def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], Scenario]]:
+    """The scenario for each value of the swept field, with the field that tells it from the others."""
+    if sweep is None:
+        return [({}, scenario)]
+    name, _, values = sweep.partition("=")
+    _, listed = assignment(f"{name}=[{values}]", option="--sweep")
+    if any(isinstance(value, list | dict) for value in listed):
+        raise click.ClickException(f"--sweep {sweep}: takes numbers or names; set lists with --set in separate runs")
+    try:
+        return [({name.strip(): value}, scenario.replace(**{name.strip(): value})) for value in listed]
+    except ValueError as error:
+        raise click.ClickException(f"--sweep {sweep}: {error}") from None
+
+
+for command in (cli_design.design, cli_report.report, cli_paper.reproduce, *cli_runs.COMMANDS):
+    cli.add_command(command)
+for command in (*cli_paper.COMMANDS, *cli_sidelobes.COMMANDS, *cli_pareto.COMMANDS):
+    run.add_command(command)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line; errors that a user can mend are one line, without a traceback."""
+    cli.main(args=list(args) if args is not None else None, prog_name="disac")

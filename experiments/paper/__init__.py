@@ -1,0 +1,1 @@
+"""The paper's Section V: scenarios, bounds, figures and claims."""

@@ -1,0 +1,1 @@
+"""Pictures made to be read in a paper."""

@@ -1,0 +1,1 @@
+"""``disac reproduce``: findings and gallery from stored studies."""

@@ -1,0 +1,212 @@
+"""From records to one row per point: RMSE and BER with intervals beside their bounds, as table and CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.experiments.statistics.intervals import (
+    bootstrap_rmse_interval,
+    chi_square_rmse_interval,
+    clustered_error_rate_interval,
+    zero_error_bound,
+)
+from disac.experiments.trials.keys import Purpose, TrialKey, point_key
+
+Record = Mapping[str, Any]
+Row = dict[str, Any]
+
+GROSS_ERROR_PROBABILITY = 1e-7
+"""A trial is a gross error when its error, measured in the realized CRB, would be this unlikely for a Gaussian of that
+covariance: the estimate sits on another peak of the likelihood."""
+
+
+BOOTSTRAP_TRIALS = 50
+"""Trials from which the RMSE's interval is the BCa bootstrap. Resamples of fewer trials cover far too seldom; there the
+interval is that of Gaussian errors with the realized CRB's (effective) degrees of freedom, which gross errors break."""
+
+
+def summarize_point(
+    point: Mapping[str, Any],
+    records: Sequence[Record],
+    *,
+    failed: int,
+    expected_crb_m2: NDArray[np.float64],
+    seed: int,
+    stop_reason: str,
+    level: float = 0.95,
+) -> Row:
+    """The row of ``summary.csv`` for one point of a link experiment.
+
+    Parameters
+    ----------
+    point : its swept fields.
+    records : records of the trials that gave an estimate; outliers and unconverged fits included.
+    failed : number of trials without one; a count above zero marks the row.
+    expected_crb_m2 : (2K,) diagonal of the expected bound.
+    seed : the campaign's seed, which also keys the bootstrap.
+    stop_reason : why the point has this many trials.
+    level : confidence level of the intervals.
+    """
+    row: Row = {
+        **point,
+        "trials": len(records),
+        "failed": failed,
+        "status": "ok" if not failed else f"{failed} failed",
+        "stop_reason": stop_reason,
+        "rcrb_expected_m": float(np.sqrt(expected_crb_m2.sum())),
+        "seed": seed,
+        "interval_level": level,
+    }
+    if not records:
+        return {**row, "status": "no estimate"}
+    row.update(_localization(point, records, seed, level))
+    if "bits" in records[0] and len(records) > 1:
+        row.update(_detection(records, level))
+    return row
+
+
+def infeasible_row(point: Mapping[str, Any], reason: str) -> Row:
+    """The row of a point whose design problem has no solution."""
+    return {**point, "trials": 0, "failed": 0, "status": f"infeasible: {reason}"}
+
+
+def _column(records: Sequence[Record], name: str) -> NDArray[np.float64]:
+    return np.array([record[name] for record in records], dtype=float)
+
+
+def _localization(point: Mapping[str, Any], records: Sequence[Record], seed: int, level: float) -> Row:
+    squared, bound = _column(records, "sq_error_m2"), _column(records, "crb_m2")
+    n_targets = sum(name.startswith("error_x") for name in records[0])
+    rng = TrialKey(seed, point_key(point), 0).generator(Purpose.BOOTSTRAP)
+    rmse, rcrb = float(np.sqrt(squared.mean())), float(np.sqrt(bound.mean()))
+    row: Row = {"rmse_m": rmse, "rcrb_realized_m": rcrb, "ratio": rmse / rcrb}
+    if len(records) > 1:
+        if len(records) < BOOTSTRAP_TRIALS:
+            degrees = float(len(records) * bound.mean() ** 2 / _column(records, "crb_squared_m4").mean())
+            absolute = chi_square_rmse_interval(rmse, degrees, level)
+            relative = chi_square_rmse_interval(rmse / rcrb, degrees, level)
+        else:
+            absolute = bootstrap_rmse_interval(squared, rng=rng, level=level)
+            relative = bootstrap_rmse_interval(squared, bounds=bound, rng=rng, level=level)
+        row.update(rmse_low_m=absolute.low, rmse_high_m=absolute.high, rmse_interval=absolute.method)
+        row.update(ratio_low=relative.low, ratio_high=relative.high)
+    for axis in "xy":
+        per_target = np.stack([_column(records, f"error_{axis}{k}_m") for k in range(n_targets)])
+        bounds = np.stack([_column(records, f"crb_{axis}{k}_m2") for k in range(n_targets)])
+        row[f"rmse_{axis}_m"] = float(np.sqrt(np.mean(np.sum(per_target**2, axis=0))))
+        row[f"rcrb_{axis}_m"] = float(np.sqrt(np.mean(bounds.sum(axis=0))))
+        for k in range(n_targets):
+            row[f"rmse_{axis}{k}_m"] = float(np.sqrt(np.mean(per_target[k] ** 2)))
+            row[f"rcrb_{axis}{k}_m"] = float(np.sqrt(np.mean(bounds[k])))
+            row[f"bias_{axis}{k}_m"] = float(np.mean(per_target[k]))
+    row.update(
+        gross_errors=count_gross_errors(records, n_targets),
+        unconverged=int(np.sum(_column(records, "converged") == 0)),
+        at_edge=int(_column(records, "at_edge").sum()),
+        snr_sense_measured_db=float(10 * np.log10(_column(records, "snr_sense").mean())),
+    )
+    return row
+
+
+def count_gross_errors(records: Sequence[Record], n_targets: int) -> int:
+    """Trials whose error is a gross one (:data:`GROSS_ERROR_PROBABILITY`)."""
+    from scipy.special import chdtri
+
+    limit = chdtri(2 * n_targets, GROSS_ERROR_PROBABILITY)
+    return int(np.sum(_column(records, "mahalanobis2") > limit))
+
+
+def _detection(records: Sequence[Record], level: float) -> Row:
+    users = [name.rsplit("_u", 1)[1] for name in records[0] if name.startswith("bit_errors_known_u")]
+    bits = np.full(len(records), int(records[0]["bits"]) * len(users))
+    row: Row = {
+        "snr_comm_measured_db": float(10 * np.log10(_column(records, "snr_comm").mean())),
+        "bits": int(bits.sum()),
+    }
+    for kind, prefix in (("known", "ber"), ("estimated", "ber_estimated")):
+        if f"bit_errors_{kind}_u{users[0]}" not in records[0]:
+            continue
+        per_user = np.stack([_column(records, f"bit_errors_{kind}_u{u}") for u in users])
+        errors = per_user.sum(axis=0)
+        if errors.sum() == 0:
+            interval = zero_error_bound(int(_column(records, "independent_groups").sum()), level)
+        else:
+            interval = clustered_error_rate_interval(errors, bits, level)
+        row.update(
+            {
+                prefix: float(errors.sum() / bits.sum()),
+                f"{prefix}_low": interval.low,
+                f"{prefix}_high": interval.high,
+                f"{prefix}_errors": int(errors.sum()),
+            }
+        )
+        for u, mean in zip(users, per_user.mean(axis=1) / records[0]["bits"], strict=True):
+            row[f"{prefix}_u{u}"] = float(mean)
+    for name in ("ber_theory", "ber_theory_gaussian", "ber_theory_average_sinr", "ber_estimated_theory"):
+        if name in records[0]:
+            row[name] = float(_column(records, name).mean())
+    return row
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Write rows with the union of their columns, in the order in which they first appear."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of the table that the terminal shows: swept fields that vary, then results with intervals."""
+    varying = [name for name in fields if len({row.get(name) for row in rows}) > 1] or list(fields[-1:])
+    estimated = any("ber_estimated" in row for row in rows)
+    bers = ("BER (95 %)", "theory", *(("BER, channel estimated", "theory") if estimated else ()))
+    header = [*varying, "RMSE [m] (95 %)", "RCRB realized", "expected", "ratio (95 %)", *bers, "trials", "failed"]
+    cells = []
+    for row in rows:
+        fields_text = [_field_text(row.get(name)) for name in varying]
+        if row.get("rmse_m") is None:
+            blanks = [""] * (3 + len(bers))
+            cells.append(
+                [*fields_text, row["status"].partition(":")[0], *blanks, str(row["trials"]), str(row["failed"])]
+            )
+            continue
+        bers_text = [_ber_text(row, "ber"), _number(row.get("ber_theory"))]
+        if estimated:
+            bers_text += [_ber_text(row, "ber_estimated"), _number(row.get("ber_estimated_theory"))]
+        cells.append(
+            [
+                *fields_text,
+                f"{row['rmse_m']:.4g} [{row.get('rmse_low_m', np.nan):.3g}, {row.get('rmse_high_m', np.nan):.3g}]",
+                f"{row['rcrb_realized_m']:.4g}",
+                f"{row['rcrb_expected_m']:.4g}",
+                f"{row['ratio']:.3f} [{row.get('ratio_low', np.nan):.3f}, {row.get('ratio_high', np.nan):.3f}]",
+                *bers_text,
+                str(row["trials"]),
+                str(row["failed"]),
+            ]
+        )
+    return header, cells
+
+
+def _field_text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _ber_text(row: Row, name: str) -> str:
+    if name not in row:
+        return ""
+    if row[name] == 0:
+        return f"< {row[f'{name}_high']:.2g} (0 errors)"
+    return f"{row[name]:.3g} [{row[f'{name}_low']:.2g}, {row[f'{name}_high']:.2g}]"

@@ -1,0 +1,365 @@
+"""The job behind ``disac run link``: design, campaign, summary, pictures, all in one folder that can be resumed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tomli_w
+
+from disac.experiments.runs.folder import STORE
+from disac.experiments.statistics.summary import Row, infeasible_row, summarize_point, write_csv
+from disac.experiments.studies.link import LinkCase, LinkExperiment, at_snr
+from disac.simulator import Scenario
+
+if TYPE_CHECKING:
+    from disac.designs import DesignResult
+    from disac.designs.precoding.files import SavedPrecoders
+    from disac.experiments.trials.stopping import StoppingPolicy
+
+
+@dataclass(frozen=True)
+class LinkJob:
+    """An experiment with the points that could not be designed.
+
+    Attributes
+    ----------
+    experiment : what to run.
+    infeasible : (point, reason) of the cases without a solution.
+    """
+
+    experiment: LinkExperiment
+    infeasible: tuple[tuple[dict[str, Any], str], ...] = ()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the points' fields, in the order of the table's columns."""
+        every = [*self.experiment.points(), *(point for point, _ in self.infeasible)]
+        return tuple(dict.fromkeys(name for point in every for name in point))
+
+
+@dataclass(frozen=True)
+class DesignedCases:
+    """Cases to transmit, the (point, reason) of those without a solution, and a record of each certificate."""
+
+    cases: tuple[LinkCase, ...]
+    infeasible: tuple[tuple[dict[str, Any], str], ...] = ()
+    records: tuple[dict[str, Any], ...] = ()
+
+
+def design_cases(
+    scenarios: Sequence[tuple[dict[str, Any], Scenario]],
+    *,
+    designs: Sequence[str],
+    sinr_db: Sequence[float],
+    n_symbols: Sequence[int] | None,
+    snr_db: Sequence[float],
+    resolve: bool,
+    solver: str | None,
+    say: Callable[[str], None],
+) -> DesignedCases:
+    """Solve every design at every threshold in every scenario (given with the fields that tell it from the others).
+
+    The noise is the scenario's own or, with ``resolve``, that of every SNR of the link.
+    """
+    from disac.designs import DEFAULT_SOLVER, Infeasible, design
+    from disac.experiments.runs.design_record import design_record
+
+    cases: list[LinkCase] = []
+    infeasible: list[tuple[dict[str, Any], str]] = []
+    records: list[dict[str, Any]] = []
+    wanted = product(scenarios, designs, sinr_db, snr_db if resolve else (None,))
+    for (swept, scenario), name, threshold, snr in wanted:
+        fields = {"design": name, "sinr_db": float(threshold), **swept}
+        if snr is not None:
+            fields["snr_db"] = float(snr)
+        solved_for = scenario if snr is None else at_snr(scenario, snr)
+        label = ", ".join(f"{field} = {value}" for field, value in fields.items())
+        try:
+            result = design(name, solved_for, threshold, solver=solver or DEFAULT_SOLVER)
+        except Infeasible as error:
+            say(f"{label}: infeasible: {error}")
+            infeasible.append((fields, str(error)))
+            continue
+        say(
+            f"{label}: {result.status}, one-symbol RCRB {result.rcrb_m:.4g} m, "
+            f"relative gap {result.gap:.1e}, {result.solve_seconds:.2f} s"
+        )
+        records.append(design_record(result, fields))
+        cases += _cases(fields, result.scenario, result, n_symbols)
+    return DesignedCases(tuple(cases), tuple(infeasible), tuple(records))
+
+
+def loaded_cases(
+    path: Path, scenario: Scenario, n_symbols: Sequence[int] | None, say: Callable[[str], None]
+) -> DesignedCases:
+    """Cases that transmit the precoders of a file that ``disac design`` or another program wrote.
+
+    Raises
+    ------
+    ValueError : no precoder file, shapes that do not fit the scenario, or more power than its antennas may send.
+    """
+    from disac.designs import antenna_power, transmitted_covariances
+    from disac.designs.precoding.files import load_precoders
+
+    saved = load_precoders(path, scenario, same_scenario=False)
+    power = antenna_power(transmitted_covariances(saved.comm_precoders, saved.radar_precoders)).max()
+    if power > scenario.tx_power * (1 + 1e-6):
+        raise ValueError(
+            f"{path}: an antenna sends {power:.6g}, more than tx_power = {scenario.tx_power:g}; "
+            "the SNR axis P_T/sigma^2 would be wrong"
+        )
+    if saved.scenario_digest != scenario.digest:
+        say(f"warning: {path} was designed for another scenario; its SINR and power limits need not hold in this one")
+    fields: dict[str, Any] = {"design": saved.name}
+    if saved.sinr_db is not None:
+        fields["sinr_db"] = saved.sinr_db
+    return DesignedCases(tuple(_cases(fields, scenario, saved, n_symbols)))
+
+
+def _cases(
+    fields: Mapping[str, Any],
+    scenario: Scenario,
+    precoders: DesignResult | SavedPrecoders,
+    n_symbols: Sequence[int] | None,
+) -> list[LinkCase]:
+    """The same precoders for every number of OFDM symbols asked for, or the scenario's."""
+    return [
+        LinkCase(
+            fields=tuple(fields.items()),
+            scenario=scenario.replace(n_symbols=t),
+            comm_precoders=precoders.comm_precoders,
+            radar_precoders=precoders.radar_precoders,
+        )
+        for t in n_symbols or (scenario.n_symbols,)
+    ]
+
+
+def stopping_policy(
+    trials: int, precision: float | None = None, bit_errors: int | None = None, seconds: float | None = None
+) -> StoppingPolicy:
+    """Policy of the command line's options; ``trials`` is the number, or the cap where another policy is given."""
+    from disac.experiments.trials.stopping import (
+        ErrorCount,
+        FirstOf,
+        FixedTrials,
+        RelativeHalfWidth,
+        TimeLimit,
+        TrialCap,
+    )
+
+    others: list[StoppingPolicy] = []
+    if precision is not None:
+        others.append(RelativeHalfWidth("sq_error_m2", precision))
+    if bit_errors is not None:
+        others.append(ErrorCount("bit_errors", bit_errors))
+    if seconds is not None:
+        others.append(TimeLimit(seconds))
+    return FirstOf((*others, TrialCap(trials))) if others else FixedTrials(trials)
+
+
+def save_job(job: LinkJob, folder: Path, *, seed: int, stopping: StoppingPolicy) -> None:
+    """Write everything that a resumed run needs: settings as TOML, scenarios and precoders beside it."""
+    from disac.designs.precoding.files import SavedPrecoders, save_precoders
+    from disac.experiments.trials.stopping import policy_to_dict
+
+    e = job.experiment
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "stopping": _without_none(policy_to_dict(stopping)),
+        "snr_db": list(e.snr_db),
+        "modulations": list(e.modulations),
+        "modes": list(e.modes),
+        "radar": e.radar,
+        "n_pilots": e.n_pilots,
+        "cases": [],
+        "infeasible": [{"reason": reason, **point} for point, reason in job.infeasible],
+    }
+    for i, case in enumerate(e.cases):
+        case.scenario.to_toml(folder / f"scenario-{i}.toml")
+        fields = dict(case.fields)
+        save_precoders(
+            folder / f"precoders-{i}.npz",
+            SavedPrecoders(
+                name=str(fields.get("design", "")),
+                sinr_db=float(fields["sinr_db"]) if "sinr_db" in fields else None,
+                scenario_digest=case.scenario.digest,
+                comm_precoders=case.comm_precoders,
+                radar_precoders=case.radar_precoders,
+            ),
+        )
+        settings["cases"].append(fields)
+    (folder / "config.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
+
+
+def _without_none(value: Any) -> Any:
+    """The value without entries that are None, which TOML cannot hold and which are the defaults."""
+    if isinstance(value, dict):
+        return {name: _without_none(item) for name, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+def load_job(folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
+    """The job, seed and stopping policy that :func:`save_job` wrote.
+
+    Raises
+    ------
+    FileNotFoundError : the folder holds no run.
+    """
+    from disac.designs.precoding.files import load_precoders
+    from disac.experiments.trials.stopping import policy_from_dict
+
+    path = folder / "config.toml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: not a run folder, it has no config.toml")
+    settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    cases = []
+    for i, fields in enumerate(settings["cases"]):
+        scenario = Scenario.from_toml(folder / f"scenario-{i}.toml")
+        sent = load_precoders(folder / f"precoders-{i}.npz", scenario)
+        cases.append(LinkCase(tuple(fields.items()), scenario, sent.comm_precoders, sent.radar_precoders))
+    experiment = LinkExperiment(
+        cases=tuple(cases),
+        snr_db=tuple(settings["snr_db"]),
+        modulations=tuple(settings["modulations"]),
+        modes=tuple(settings["modes"]),
+        radar=settings["radar"],
+        n_pilots=settings["n_pilots"],
+    )
+    infeasible = tuple(
+        ({name: value for name, value in item.items() if name != "reason"}, item["reason"])
+        for item in settings["infeasible"]
+    )
+    return LinkJob(experiment, infeasible), settings["seed"], policy_from_dict(settings["stopping"])
+
+
+def stored_shard(folder: Path) -> tuple[int, int] | None:
+    """Part (i, n) of all trials that the folder's run is; None for all of them, or before the first commit."""
+    from disac.experiments.runs.store import RunReader
+
+    if not (folder / STORE).is_file():
+        return None
+    with RunReader(folder / STORE) as run:
+        stored = run.meta()["shard"]
+    return None if stored is None else (int(stored[0]), int(stored[1]))
+
+
+def run_job(
+    job: LinkJob,
+    folder: Path,
+    *,
+    seed: int,
+    stopping: StoppingPolicy,
+    workers: int,
+    executor: str | None = None,
+    scheduler: str | None = None,
+    shard: tuple[int, int] | None = None,
+    resume: bool = False,
+    timeout_s: float | None = None,
+    rerun_line: str = "",
+) -> list[Row]:
+    """Run or go on with the campaign, and write ``summary.csv`` and the pictures beside its records.
+
+    Parameters
+    ----------
+    executor, scheduler : see :func:`disac.experiments.campaign.executors.open_executor`; None lets the runner choose.
+    shard : part (i, n) of every point's trials.
+    resume : go on with the folder's run.
+    timeout_s : limit of one trial, in local worker processes only; see
+        :func:`disac.experiments.campaign.runner.run_campaign`.
+    """
+    from disac.experiments.campaign.executors import open_executor
+    from disac.experiments.campaign.progress import CampaignBar
+    from disac.experiments.campaign.runner import run_campaign
+
+    if job.experiment.cases:
+        with ExitStack() as stack:
+            bar = stack.enter_context(CampaignBar())
+            own = (
+                stack.enter_context(open_executor(executor, workers=workers, scheduler=scheduler)) if executor else None
+            )
+            run_campaign(
+                job.experiment,
+                folder / STORE,
+                seed=seed,
+                stopping=stopping,
+                workers=workers,
+                executor=own,
+                shard=shard,
+                resume=resume,
+                progress=bar,
+                timeout_s=timeout_s,
+                rerun_line=rerun_line,
+            )
+    return summarize_job(job, folder, seed=seed)
+
+
+def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
+    """Rows of all points from the stored records, written as ``summary.csv`` with the pictures beside it."""
+    rows = list(_rows(job, folder, seed))
+    blank = dict.fromkeys(job.fields)
+    rows += [infeasible_row(blank | point, reason) for point, reason in job.infeasible]
+    write_csv(rows, folder / "summary.csv")
+    plot_job(rows, job, folder)
+    return rows
+
+
+def _rows(job: LinkJob, folder: Path, seed: int) -> Iterator[Row]:
+    from disac.experiments.runs.store import RunReader
+
+    if not job.experiment.cases:
+        return
+    with RunReader(folder / STORE) as run:
+        for point in job.experiment.points():
+            stored = run.find_point(point)
+            yield summarize_point(
+                point,
+                [record for _, record in run.records(stored.key)],
+                failed=stored.failed,
+                expected_crb_m2=job.experiment.prepare(point).expected_crb_m2,
+                seed=seed,
+                stop_reason=stored.stop.text if stored.stop else "interrupted",
+            )
+
+
+def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:
+    """RMSE and BER against SNR, or against the numeric field that is swept at one SNR, and the scene."""
+    from disac.experiments.plotting.figures import plot_ber, plot_rmse, plot_scene
+
+    drawn = [row for row in rows if row.get("rmse_m") is not None]
+    paths: list[Path] = []
+    if drawn:
+        x = _abscissa(drawn, job.fields)
+        paths += plot_rmse(drawn, folder / "rmse", fields=job.fields, x=x)
+        if any("ber" in row for row in drawn):
+            theory = list(_theory_between(job.experiment)) if x == "snr_db" else []
+            paths += plot_ber(drawn, folder / "ber", fields=job.fields, x=x, theory=theory)
+    if job.experiment.cases:
+        paths += plot_scene(job.experiment.cases[0].scenario, folder / "scene")
+    return paths
+
+
+def _theory_between(experiment: LinkExperiment) -> Iterator[Row]:
+    """BER theory every decibel between the simulated SNRs, where it does not depend on the trials' phases."""
+    if len(experiment.snr_db) < 2:
+        return
+    grid = np.arange(min(experiment.snr_db), max(experiment.snr_db) + 0.5)
+    shown = [point for point in experiment.points() if point["mode"] == experiment.modes[0]]
+    for point in (point for point in shown if point["snr_db"] == experiment.snr_db[0]):
+        if not experiment.prepare(point).single_node_subcarriers:
+            continue
+        for snr_db in grid:
+            between = {**point, "snr_db": float(snr_db)}
+            yield {**between, **experiment.prepare(between).fixed_ber_theory}
+
+
+def _abscissa(rows: Sequence[Row], fields: Sequence[str]) -> str:
+    """The SNR where it varies, else the first numeric field that does."""
+    swept = [name for name in fields if len({row[name] for row in rows}) > 1 and not isinstance(rows[0][name], str)]
+    return "snr_db" if "snr_db" in swept or not swept else swept[0]

@@ -1,0 +1,151 @@
+"""What a Pareto sweep showed: one row per point with intervals over draws, and the front as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.experiments.plotting.figures import design_name, figure, save, series_marker
+from disac.experiments.statistics.draws import PointDraws, read_draws
+from disac.experiments.statistics.intervals import bootstrap_rmse_interval, clustered_error_rate_interval
+from disac.experiments.studies.pareto_sweep import LIMITED
+
+RealArray = NDArray[np.float64]
+Row = dict[str, Any]
+
+
+def pareto_summary(store: Path, *, seed: int = 0, level: float = 0.95) -> list[Row]:
+    """Rows of a stored run, see :func:`summarize_pareto`."""
+    return summarize_pareto(read_draws(store), seed=seed, level=level)
+
+
+def summarize_pareto(points: Sequence[PointDraws], *, seed: int = 0, level: float = 0.95) -> list[Row]:
+    """One row per design, threshold and level.
+
+    ``rcrb_ratio`` is the geometric mean over draws of the RCRB over that of the same design without a limit, draw by
+    draw (for equal power: over the first design's at its first threshold), with a Student interval; ``detection``
+    pools the range profiles of all draws, with an interval that takes draws as clusters; ``rmse_m`` is the root mean
+    square error of both positions over the localized transmissions, with a bootstrap interval over draws, beside the
+    root of the mean CRB, ``rcrb_t_m``. One draw has no intervals.
+    """
+    free = {_key(p): p for p in points if "sidelobe_db" not in p.fields and p.fields["design"] != "uniform"}
+    rows = []
+    for point in points:
+        name = str(point.fields["design"])
+        trials = np.array(sorted(point.feasible_trials), dtype=np.intp)
+        row: Row = {column: point.fields.get(column) for column in ("design", "sinr_db", "sidelobe_db")}
+        row |= {"draws": len(trials), "infeasible_draws": point.n_draws - len(trials)}
+        rows.append(row)
+        if "lowest_db" in point.columns and row["infeasible_draws"]:
+            lowest = np.asarray(point.columns["lowest_db"], dtype=float)
+            if np.any(np.isfinite(lowest)):
+                row["highest_lowest_db"] = float(np.nanmax(lowest))
+        if not len(trials):
+            continue
+        base = {limited: plain for plain, limited in LIMITED.items()}.get(name, name)
+        reference = free.get((base, row["sinr_db"])) if name != "uniform" else next(iter(free.values()), None)
+        row["rcrb_m"] = float(np.sqrt(np.mean(point.values("rcrb_m", trials) ** 2)))
+        row["pslr_db"] = float(np.mean(point.values("pslr_db", trials)))
+        row["realized_pslr_db"] = float(np.mean(point.values("realized_pslr_db", trials)))
+        row["largest_gap"] = float(np.max(point.values("gap", trials)))
+        if reference is not None:
+            both = np.intersect1d(trials, np.array(sorted(reference.feasible_trials), dtype=np.intp))
+            ratios = np.log(point.values("rcrb_m", both) / reference.values("rcrb_m", both))
+            row |= _geometric(ratios, level)
+        looks, detected = point.values("looks", trials), point.values("detected", trials)
+        row["looks"], row["detection"] = int(looks.sum()), float(detected.sum() / looks.sum())
+        localized, errors = point.values("localized", trials), point.values("sq_error_m2", trials)
+        row["localized"] = int(localized.sum())
+        row["rcrb_t_m"] = float(np.sqrt(np.mean(point.values("crb_m2", trials))))
+        if localized.sum():
+            row["rmse_m"] = float(np.sqrt(errors.sum() / localized.sum()))
+        if len(trials) > 1:
+            rate = clustered_error_rate_interval(detected, looks, level)
+            row["detection_low"], row["detection_high"] = rate.low, rate.high
+            if localized.sum():
+                rng = np.random.Generator(np.random.Philox(seed))
+                rmse = bootstrap_rmse_interval(errors / localized, rng=rng, level=level)
+                row["rmse_low_m"], row["rmse_high_m"] = rmse.low, rmse.high
+    return rows
+
+
+def _key(point: PointDraws) -> tuple[str, Any]:
+    return str(point.fields["design"]), point.fields.get("sinr_db")
+
+
+def _geometric(logarithms: RealArray, level: float) -> Row:
+    """Geometric mean and Student interval of ratios."""
+    from scipy.special import stdtrit
+
+    row: Row = {"rcrb_ratio": float(np.exp(logarithms.mean())) if len(logarithms) else float("nan")}
+    if len(logarithms) > 1:
+        quantile = float(stdtrit(len(logarithms) - 1, (1 + level) / 2))
+        half = quantile * float(logarithms.std(ddof=1)) / np.sqrt(len(logarithms))
+        row["rcrb_ratio_low"], row["rcrb_ratio_high"] = (
+            float(np.exp(logarithms.mean() + sign * half)) for sign in (-1, 1)
+        )
+    return row
+
+
+def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """What the terminal shows of a summary."""
+    for row in rows:
+        head = row["design"]
+        head += "" if row["sinr_db"] is None else f" at {row['sinr_db']:g} dB"
+        head += "" if row["sidelobe_db"] is None else f", sidelobes at {row['sidelobe_db']:g} dB"
+        if not row["draws"]:
+            lowest = f"; lowest level {row['highest_lowest_db']:.3f} dB" if "highest_lowest_db" in row else ""
+            yield f"{head}: infeasible in every draw{lowest}"
+            continue
+        interval = f" [{row['detection_low']:.3f}, {row['detection_high']:.3f}]" if "detection_low" in row else ""
+        ratio = f" ({row['rcrb_ratio']:.3f} of the reference)" if "rcrb_ratio" in row else ""
+        rmse = f", RMSE {row['rmse_m']:.4g} m (CRB {row['rcrb_t_m']:.4g} m)" if "rmse_m" in row else ""
+        yield (
+            f"{head}: RCRB {row['rcrb_m']:.4g} m{ratio}, PSLR {row['pslr_db']:.2f} dB, sent "
+            f"{row['realized_pslr_db']:.2f} dB; weak target found in {row['detection']:.3f}{interval} of "
+            f"{row['looks']} profiles{rmse}; {row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
+        )
+
+
+def plot_pareto(rows: Sequence[Row], stem: Path) -> list[Path]:
+    """RCRB and detection of the weak target against the sidelobe level, a line per design and threshold."""
+    with figure(figsize=(6.4, 3.2)) as fig:
+        axes = fig.subplots(1, 2)
+        shown = [row for row in rows if row["draws"]]
+        plain = {limited: name for name, limited in LIMITED.items()}
+        groups: dict[tuple[str, Any], list[Row]] = {}
+        for row in shown:
+            name = str(row["design"])
+            groups.setdefault((plain.get(name, name), row["sinr_db"]), []).append(row)
+        for index, ((name, sinr_db), group) in enumerate(groups.items()):
+            own = sorted(group, key=lambda row: float(row["pslr_db"]))
+            label = design_name(LIMITED.get(name, name))
+            label += "" if sinr_db is None else rf", $\Gamma_c$ = {sinr_db:g} dB"
+            style = {"color": f"C{index % 7}", "marker": series_marker(index), "mfc": "white", "label": label}
+            style["ls"] = "-" if len(own) > 1 else "none"
+            at = np.array([row["pslr_db"] for row in own], dtype=float)
+            for ax, column, scale in ((axes[0], "rcrb_m", 1e3), (axes[1], "detection", 1.0)):
+                values = scale * np.array([row[column] for row in own], dtype=float)
+                ends = [f"{column}_low", f"{column}_high"]
+                spread = None
+                if all(end in row for row in own for end in ends):
+                    low, high = (scale * np.array([row[end] for row in own], dtype=float) for end in ends)
+                    spread = np.maximum(np.stack([values - low, high - values]), 0.0)
+                ax.errorbar(at, values, yerr=spread, **style)
+            free = [row for row in own if row["sidelobe_db"] is None and name != "uniform"]
+            for row in free:
+                axes[0].plot(row["pslr_db"], 1e3 * row["rcrb_m"], ls="none", marker="*", ms=9, color=style["color"])
+                axes[1].plot(row["pslr_db"], row["detection"], ls="none", marker="*", ms=9, color=style["color"])
+        if any(row["sidelobe_db"] is None and row["design"] != "uniform" for row in shown):
+            axes[0].plot([], [], ls="none", marker="*", ms=9, color="0.3", label="without a limit on sidelobes")
+        axes[0].set_ylabel("RCRB of one symbol [mm]")
+        axes[1].set_ylabel("weak target found in a range profile")
+        axes[1].set_ylim(-0.03, 1.03)
+        for ax in axes:
+            ax.set_xlabel("PSLR of the worst link [dB]")
+        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        return save(fig, stem)

@@ -1,0 +1,326 @@
+"""Range sidelobes of designs over random draws of amplitudes and channels, as an experiment of the runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.experiments.paper.scenarios import common_generator
+from disac.experiments.statistics.draws import PointDraws
+from disac.experiments.trials.experiment import Column, Record
+from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
+from disac.simulator import Scenario
+from disac.simulator.random_models import RandomAmplitudes, RandomChannels
+
+if TYPE_CHECKING:
+    from disac.designs import DesignResult
+    from disac.estimators.range_profile import EchoSpectrum
+
+RealArray = NDArray[np.float64]
+Row = dict[str, Any]
+
+WITHOUT_THRESHOLD = ("uniform", "comm-only", "sensing-only")
+"""Baselines whose signals do not depend on Gamma_c: one point each, without ``sinr_db``."""
+
+DIRECT = "p1-direct"
+"""P.1 by direct extraction: its precoders without the slow local search, with nearly the same RCRB."""
+
+REFERENCE = "p3"
+"""The design that the paper expects to have the lowest sidelobes; the others are compared with it draw by draw."""
+
+
+@dataclass(frozen=True)
+class SidelobeSweep:
+    """Matched-filter range profiles of every node towards every target; a trial is one draw, the same at every point.
+
+    Main lobe and period are those of equal energies on the node's subcarriers. Own minima would not do: a profile of
+    few uneven tones may have no second maximum and yet hardly fall.
+
+    Attributes
+    ----------
+    scenario : what the draws have in common; amplitudes and channels are drawn from its models, or from the paper's.
+    designs : names known to :func:`disac.designs.design`, or :data:`DIRECT`.
+    sinr_db : thresholds Gamma_c [dB].
+    n_symbols : numbers of OFDM symbols T for which each draw's symbols are drawn and profiled too.
+    order : QAM order of those symbols.
+    """
+
+    scenario: Scenario
+    designs: tuple[str, ...]
+    sinr_db: tuple[float, ...]
+    n_symbols: tuple[int, ...] = ()
+    order: int = 4
+
+    name = "sidelobes"
+
+    def __post_init__(self) -> None:
+        from disac.designs import design_names
+
+        for name in self.designs:
+            if name not in (*design_names(), DIRECT):
+                raise ValueError(f"designs = {name!r}: must be one of {', '.join((*design_names(), DIRECT))}")
+        if any(t < 1 for t in self.n_symbols):
+            raise ValueError(f"n_symbols = {self.n_symbols}: must be at least 1")
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Which profiles there are: the expected spectrum's, and those of realizations of T symbols."""
+        return ("expected", *(f"realized, T = {t}" for t in self.n_symbols))
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """Unit and meaning of the records' columns."""
+        columns = {
+            "feasible": Column("1", "whether the SINR threshold can be met"),
+            "rcrb_m": Column("m", "root CRB of the design, one symbol", required=False),
+        }
+        for signal in self.signals:
+            for (node, target), _ in np.ndenumerate(self.scenario.target_geometry.angle):
+                where = f"node {node} towards target {target}, {signal}"
+                for stem, unit, what in _QUANTITIES:
+                    columns[_column(stem, signal, node, target)] = Column(unit, f"{what}, {where}", required=False)
+        return columns
+
+    def config(self) -> dict[str, Any]:
+        """What, besides the points, decides a record."""
+        return {"scenario": self.scenario.digest, "n_symbols": list(self.n_symbols), "order": self.order}
+
+    def points(self) -> list[dict[str, PointValue]]:
+        """One point per design and threshold; baselines that know no threshold have one point."""
+        points: list[dict[str, PointValue]] = []
+        for name in self.designs:
+            if name in WITHOUT_THRESHOLD:
+                points.append({"design": name})
+            else:
+                points += [{"design": name, "sinr_db": float(level)} for level in self.sinr_db]
+        return points
+
+    def prepare(self, point: Point) -> dict[str, PointValue]:
+        """The point itself."""
+        return plain_point(point)
+
+    def run(self, context: Point, keys: Sequence[TrialKey]) -> list[Record]:
+        """One record per key."""
+        return [self._record(context, key) for key in keys]
+
+    def _record(self, point: Point, key: TrialKey) -> Record:
+        from disac.designs import Infeasible
+        from disac.estimators.range_profile import expected_spectrum, realized_spectrum
+
+        record: Record = {name: float("nan") for name in self.columns}
+        scenario = redraw(self.scenario, key)
+        threshold = float(point["sinr_db"]) if "sinr_db" in point else None
+        try:
+            result = designed(str(point["design"]), scenario, threshold)
+        except Infeasible:
+            return {**record, "feasible": False}
+        record |= {"feasible": True, "rcrb_m": result.rcrb_m}
+        for signal, n_symbols in zip(self.signals, (0, *self.n_symbols), strict=True):
+            X = draw_symbols(result, self.order, n_symbols, key) if n_symbols else None
+            for (node, target), angle in np.ndenumerate(scenario.target_geometry.angle):
+                spectrum = (
+                    expected_spectrum(scenario, result.covariances, node, angle)
+                    if X is None
+                    else realized_spectrum(scenario, X, node, angle)
+                )
+                levels = profile_levels(spectrum)
+                record |= {_column(stem, signal, node, target): value for stem, value in levels.items()}
+        return record
+
+
+def designed(name: str, scenario: Scenario, sinr_db: float | None) -> DesignResult:
+    """What a design sends.
+
+    Raises
+    ------
+    Infeasible : the threshold is out of reach.
+    """
+    from disac.designs import DEFAULT_SOLVER, design
+    from disac.designs.convex import assemble, solve_certified
+    from disac.designs.precoding.joint_extraction import fitted
+    from disac.designs.problem.relaxed import RelaxedProblem
+
+    if name != DIRECT:
+        return design(name, scenario, sinr_db)
+    problem = RelaxedProblem(scenario, "joint", sinr_db)
+    certified = solve_certified(name, problem, DEFAULT_SOLVER)
+    precoders = fitted(scenario, problem.sinr, certified.point)
+    return assemble(name, problem, DEFAULT_SOLVER, certified, *precoders)
+
+
+_QUANTITIES = (
+    ("pslr_db", "dB", "highest level outside the main lobe that equal energies have"),
+    ("islr_db", "dB", "energy outside that main lobe over energy inside"),
+    ("pslr_loss_db", "dB", "peak sidelobe level above that of equal energies"),
+    ("islr_loss_db", "dB", "integrated sidelobe ratio above that of equal energies"),
+    ("width_m", "m", "full width of the main lobe at half power"),
+)
+
+
+def _column(stem: str, signal: str, node: int, target: int) -> str:
+    return f"{signal}: {stem} n{node} k{target}"
+
+
+def profile_levels(spectrum: EchoSpectrum) -> dict[str, float]:
+    """PSLR and ISLR of the matched filter, what they exceed those of equal energies by [dB], and the width [m].
+
+    The main lobe of fewer than three tones fills the period, so their sidelobe ratios are undefined: NaN.
+    """
+    from disac.estimators.range_profile import range_profile
+
+    flat = range_profile(equal_energies(spectrum)).sidelobes()
+    own = range_profile(spectrum).sidelobes(flat.mainlobe_m)
+    if np.sum(spectrum.allocated) < 3:
+        return {**{stem: float("nan") for stem, _, _ in _QUANTITIES}, "width_m": own.width_m}
+    return {
+        "pslr_db": own.pslr_db,
+        "islr_db": own.islr_db,
+        "pslr_loss_db": own.pslr_db - flat.pslr_db,
+        "islr_loss_db": own.islr_db - flat.islr_db,
+        "width_m": own.width_m,
+    }
+
+
+def equal_energies(spectrum: EchoSpectrum) -> EchoSpectrum:
+    """Equal energies on the subcarriers that the node transmits on."""
+    from disac.estimators.range_profile import EchoSpectrum
+
+    return EchoSpectrum(spectrum.allocated.astype(float), None, spectrum.allocated, 1, spectrum.bandwidth_hz)
+
+
+def redraw(scenario: Scenario, key: TrialKey) -> Scenario:
+    """The scenario with the amplitudes and channels of a trial, whatever the key's point; other settings are kept."""
+    amplitudes = scenario.amplitude_model or RandomAmplitudes(seed=0)
+    channels = scenario.channel_model or RandomChannels(seed=0)
+    seeds = (int(common_generator(key, p).integers(2**63 - 1)) for p in (Purpose.AMPLITUDE, Purpose.CHANNEL))
+    return scenario.replace(
+        amplitudes=amplitudes.model_copy(update={"seed": next(seeds)}),
+        channels=channels.model_copy(update={"seed": next(seeds)}),
+    )
+
+
+def draw_symbols(result: DesignResult, order: int, n_symbols: int, key: TrialKey) -> NDArray[np.complex128]:
+    """One realization X (N, M_t, L, T) of what a design sends, the data the same for all designs of a trial."""
+    from disac.simulator import draw_streams, transmit
+
+    streams = draw_streams(
+        result.scenario.replace(n_symbols=n_symbols),
+        result.radar_precoders.shape[-1],
+        order=order,
+        bit_rng=common_generator(key, Purpose.BITS),
+        radar_rng=common_generator(key, Purpose.RADAR),
+    )
+    sent: NDArray[np.complex128] = transmit(result.comm_precoders, result.radar_precoders, streams)
+    return sent
+
+
+@dataclass(frozen=True)
+class SidelobeDraws:
+    """The draws of one point: per-draw means over its profiles, so that a draw counts once."""
+
+    draws: PointDraws
+
+    @property
+    def label(self) -> tuple[str, float | None]:
+        """Design and threshold."""
+        threshold = self.draws.fields.get("sinr_db")
+        return str(self.draws.fields["design"]), None if threshold is None else float(threshold)
+
+    @cached_property
+    def feasible(self) -> NDArray[np.intp]:
+        """Trials in which the design exists."""
+        return np.array(sorted(self.draws.feasible_trials), dtype=np.intp)
+
+    def profiles(self, stem: str, signal: str, trials: NDArray[np.intp] | None = None) -> RealArray:
+        """(profiles, draws) of a quantity, of the profiles that have it; one row of NaN where none has."""
+        names = [n for n in self.draws.columns if n.startswith(f"{signal}: {stem} n")]
+        values = np.array([self.draws.values(n, self.feasible if trials is None else trials) for n in names])
+        defined = ~np.isnan(values).any(axis=1)
+        return values[defined] if defined.any() else np.full((1, values.shape[1]), np.nan)
+
+
+def summarize_sidelobes(points: Sequence[PointDraws], signals: Sequence[str], level: float = 0.95) -> list[Row]:
+    """One row per design, threshold and signal.
+
+    A draw counts once: ``pslr_db`` and ``islr_db`` are means over draws of the mean over its profiles, with Student
+    intervals over draws (NaN for one draw); ``worst_pslr_db`` is the mean over draws of the highest profile,
+    ``pslr_loss_db`` what the design adds to equal energies on the same subcarriers, ``pslr_loss_over_p3_db`` by how
+    much that exceeds P.3's at the same threshold, paired by draw (a baseline without threshold is compared with P.3 at
+    its lowest one), and ``pslr_q10_db``, ``pslr_q90_db`` are quantiles over all profiles.
+    """
+    every = [SidelobeDraws(point) for point in points]
+    rows = []
+    for item in every:
+        name, threshold = item.label
+        reference = _reference(every, threshold)
+        for signal in signals:
+            row: Row = {"design": name, "sinr_db": threshold, "signal": signal}
+            row |= {"draws": len(item.feasible), "infeasible_draws": item.draws.n_draws - len(item.feasible)}
+            rows.append(row)
+            if not len(item.feasible):
+                continue
+            for stem in ("pslr", "islr", "pslr_loss", "islr_loss"):
+                row |= _with_interval(stem, item.profiles(f"{stem}_db", signal).mean(axis=0), level)
+            if reference is not None:
+                both = np.intersect1d(item.feasible, reference.feasible)
+                for stem in ("pslr_loss", "islr_loss"):
+                    mine, its = (each.profiles(f"{stem}_db", signal, both).mean(axis=0) for each in (item, reference))
+                    row |= _with_interval(f"{stem}_over_{REFERENCE}", mine - its, level)
+            pslr = item.profiles("pslr_db", signal)
+            row["worst_pslr_db"] = float(pslr.max(axis=0).mean())
+            row["pslr_q10_db"], row["pslr_q90_db"] = (float(q) for q in np.quantile(pslr, (0.1, 0.9)))
+            row["width_m"] = float(item.profiles("width_m", signal).mean())
+            row["rcrb_m"] = float(np.sqrt(np.mean(item.draws.values("rcrb_m", item.feasible) ** 2)))
+    return rows
+
+
+def _reference(every: Sequence[SidelobeDraws], threshold: float | None) -> SidelobeDraws | None:
+    """P.3 at the same threshold, or at its lowest one where there is none."""
+    own = [item for item in every if item.label[0] == REFERENCE]
+    same = [item for item in own if threshold is None or item.label[1] == threshold]
+    return min(same, key=lambda item: item.label[1] or 0.0, default=None)
+
+
+def _with_interval(stem: str, values: RealArray, level: float) -> Row:
+    """Mean over draws and its Student interval."""
+    from scipy.special import stdtrit
+
+    names = (f"{stem}_db", f"{stem}_low_db", f"{stem}_high_db")
+    if len(values) < 2:
+        return dict(zip(names, (float(np.mean(values)) if len(values) else float("nan"), np.nan, np.nan), strict=True))
+    mean = float(values.mean())
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return dict(zip(names, (mean, mean - half, mean + half), strict=True))
+
+
+def sidelobe_summary(store: Path, signals: Sequence[str]) -> list[Row]:
+    """Rows of a stored run, see :func:`summarize_sidelobes`."""
+    from disac.experiments.statistics.draws import read_draws
+
+    return summarize_sidelobes(read_draws(store), signals)
+
+
+def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """What the terminal shows of a summary."""
+    for row in rows:
+        at = "" if row["sinr_db"] is None else f" at {row['sinr_db']:g} dB"
+        head = f"{row['design']}{at}, {row['signal']}"
+        if not row["draws"]:
+            yield f"{head}: infeasible in every draw"
+            continue
+        pslr, islr = (
+            f" [{row[f'{stem}_low_db']:.2f}, {row[f'{stem}_high_db']:.2f}]" if row["draws"] > 1 else ""
+            for stem in ("pslr", "islr")
+        )
+        yield (
+            f"{head}: PSLR {row['pslr_db']:.2f} dB{pslr}, {row['pslr_loss_db']:+.2f} dB against equal power; "
+            f"ISLR {row['islr_db']:.2f} dB{islr}, {row['islr_loss_db']:+.2f} dB; "
+            f"{row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
+            f"{'' if row['draws'] > 1 else ', no interval from one draw'}"
+        )

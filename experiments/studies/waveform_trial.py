@@ -1,0 +1,191 @@
+"""The waveforms of the paper's designs: a point is one draw of channels and amplitudes, its trials go over the link."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.experiments.paper.scenarios import PaperScenario
+from disac.experiments.studies.link import BOUND_OF_MODE, MODULATIONS, LinkCase, LinkTrial
+from disac.experiments.trials.experiment import Record
+from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
+
+if TYPE_CHECKING:
+    from disac.designs import DesignResult
+
+RealArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+Case = tuple[tuple[str, PointValue], ...]
+
+OUTAGE_MARGIN = 1e-4
+"""An SINR counts as an outage when it is below the threshold by more than this share: designs meet it exactly."""
+
+
+@dataclass(frozen=True)
+class WaveformSweep:
+    """Designs of the paper's scenes sent through the link.
+
+    Attributes
+    ----------
+    cases : points; each names ``design``, ``sinr_db``, ``phases`` (random or known), ``modulation``, ``mode``, ``draw``
+        (number of the draw of channels and amplitudes), fields of :class:`PaperScenario` and, optionally,
+        ``area_side_m``, the side of the square search area.
+    draw_seed : seed of the draws.
+    """
+
+    cases: tuple[Case, ...]
+    draw_seed: int
+
+    name = "paper-waveform"
+
+    def config(self) -> dict[str, Any]:
+        """What, besides the points, decides a record."""
+        return {"draw_seed": self.draw_seed}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], points: Sequence[Point]) -> WaveformSweep:
+        """The experiment of a stored run."""
+        return cls(tuple(tuple(plain_point(point).items()) for point in points), **config)
+
+    def points(self) -> list[dict[str, PointValue]]:
+        """The cases as points."""
+        return [dict(case) for case in self.cases]
+
+    def prepare(self, point: Point) -> WaveformTrial:
+        """Solve the point's design for its draw."""
+        key = TrialKey(self.draw_seed, 0, int(point["draw"]))
+        sent = _designed(str(point["design"]), PaperScenario.at(point), key, float(point["sinr_db"]))
+        scenario = sent.scenario
+        if "area_side_m" in point:
+            centre, half = np.mean(scenario.area, axis=1), float(point["area_side_m"]) / 2
+            scenario = scenario.replace(area=np.stack([centre - half, centre + half], axis=1))
+        return WaveformTrial(
+            case=LinkCase((), scenario, sent.comm_precoders, sent.radar_precoders),
+            scenario=scenario,
+            order=MODULATIONS[str(point["modulation"])],
+            mode=str(point["mode"]),
+            radar="constant-modulus",
+            n_pilots=0,
+            search=None,
+            sinr=10 ** (float(point["sinr_db"]) / 10),
+            known_phases=point["phases"] == "known",
+        )
+
+    def run(self, context: WaveformTrial, keys: Sequence[TrialKey]) -> list[Record]:
+        """One record per key."""
+        return [context.run(key) for key in keys]
+
+
+@lru_cache(maxsize=4)
+def _designed(name: str, shape: PaperScenario, key: TrialKey, sinr_db: float) -> DesignResult:
+    """One design, kept for the points that send it in another way."""
+    from disac.designs import design
+
+    return design(name, shape.draw(key), sinr_db, solver="native")
+
+
+@dataclass(frozen=True)
+class WaveformTrial(LinkTrial):
+    """The link with the inter-node phases known, those that the design was made for, or unknown; SINR and outage.
+
+    Attributes
+    ----------
+    sinr : the threshold, linear.
+    known_phases : whether the phases are those of the design, zero, in every trial.
+    """
+
+    sinr: float
+    known_phases: bool
+
+    def draw_phases(self, key: TrialKey) -> RealArray:
+        """Zero where the phases are known, else uniform."""
+        return np.zeros(self.scenario.n_nodes) if self.known_phases else super().draw_phases(key)
+
+    def run(self, key: TrialKey) -> dict[str, Any]:
+        """The link's record with the bound expected at the trial's phases, ``expected_m2``."""
+        phases = self.draw_phases(key)
+        return {**super().run(key), "expected_m2": self._expected_m2(phases)}
+
+    def _expected_m2(self, phases: RealArray) -> float:
+        from disac.designs.bounds.phases import crb_over_phases
+
+        if self._uncorrelated_nodes:
+            return float(self.expected_crb_m2.sum())
+        bound = crb_over_phases(self.scenario, self._covariances, phases[None, :], BOUND_OF_MODE[self.mode])
+        return float(bound[0]) / self.scenario.n_symbols
+
+    @cached_property
+    def _covariances(self) -> ComplexArray:
+        from disac.designs import transmitted_covariances
+
+        return transmitted_covariances(self.case.comm_precoders, self.case.radar_precoders)
+
+    @cached_property
+    def _uncorrelated_nodes(self) -> bool:
+        """Whether the signals of different nodes are uncorrelated, so that phases cannot change the expected bound."""
+        n = self.scenario.n_nodes
+        blocks = np.abs(self._covariances).reshape(len(self._covariances), n, -1, n, self.scenario.n_tx).copy()
+        blocks[:, range(n), :, range(n)] = 0
+        return not blocks.any()
+
+    @cached_property
+    def stated_powers(self) -> tuple[RealArray, RealArray]:
+        """(U,) useful and disturbing powers of Eq. (7), a mean over the phases, summed over subcarriers."""
+        rows = self.scenario.channels.conj()
+        data = np.abs(np.einsum("nulm,nilm->nuil", rows, self.case.comm_precoders)) ** 2
+        radar = np.abs(np.einsum("nulm,nlmq->nuql", rows, self.case.radar_precoders)) ** 2
+        useful: RealArray = np.einsum("nuul->u", data)
+        noise = self.scenario.n_subcarriers * self.scenario.noise_comm_per_subcarrier
+        return useful, data.sum(axis=(0, 2, 3)) - useful + radar.sum(axis=(0, 2, 3)) + noise
+
+    def _sense(
+        self, X: ComplexArray, phases: RealArray, key: TrialKey
+    ) -> dict[str, int | float | complex | str | bool]:
+        """The link's record with ``search_missed``: a gross error where the truth is likelier than the estimate."""
+        from disac.experiments.statistics.summary import count_gross_errors
+
+        record = super()._sense(X, phases, key)
+        gross = count_gross_errors([record], self.scenario.n_targets) == 1
+        return {**record, "search_missed": gross and self._truth_is_likelier(X, phases, key)}
+
+    def _truth_is_likelier(self, X: ComplexArray, phases: RealArray, key: TrialKey) -> bool:
+        from disac.estimators.ml.statistics import sufficient_statistics
+        from disac.simulator import synthesize
+
+        Y = synthesize(self.scenario, X, rng=key.generator(Purpose.SENSE_NOISE), phases=phases)
+        statistics = sufficient_statistics(X, Y)
+        found = self.localizer.from_statistics(statistics).positions
+        at_truth, at_estimate = (self.localizer.criterion(statistics, q) for q in (self.scenario.targets, found))
+        return at_truth > at_estimate
+
+    def _communicate(
+        self, X: ComplexArray, bits: NDArray[np.uint8], phases: RealArray, key: TrialKey
+    ) -> dict[str, int | float | complex | str | bool]:
+        """The link's record with the powers that users measure about their known gain, and the outages."""
+        from disac.experiments.theory.ber import realized_sinr
+        from disac.simulator import receive_users
+        from disac.simulator.qam import modulate
+
+        s = self.scenario
+        record = super()._communicate(X, bits, phases, key)
+        gains = self._gains(phases)
+        y = receive_users(s, X, rng=key.generator(Purpose.USER_NOISE), phases=phases)
+        useful = np.einsum("uul->ul", gains[0])[..., None] * modulate(bits, self.order)[..., 0]
+        received = np.sum(np.abs(useful) ** 2, axis=(1, 2)) / s.n_symbols
+        disturbance = np.sum(np.abs(y - useful) ** 2, axis=(1, 2)) / s.n_symbols
+        sinr = realized_sinr(*gains, s.noise_comm_per_subcarrier)
+        below = np.sum(sinr < self.sinr * (1 - OUTAGE_MARGIN), axis=1)
+        for u in range(s.n_users):
+            record |= {
+                f"useful_u{u}": float(received[u]),
+                f"disturbance_u{u}": float(disturbance[u]),
+                f"stated_useful_u{u}": float(self.stated_powers[0][u]),
+                f"stated_disturbance_u{u}": float(self.stated_powers[1][u]),
+                f"outages_u{u}": int(below[u]),
+            }
+        return record

@@ -1,0 +1,213 @@
+"""Two targets of unequal strength: how well the weak one is located and detected beside the strong one, per design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.experiments.statistics.draws import PointDraws
+from disac.experiments.statistics.intervals import Interval, bootstrap_rmse_interval, clopper_pearson
+from disac.experiments.statistics.metrics import position_errors
+from disac.experiments.studies.echo_trial import EchoTrial
+from disac.experiments.trials.experiment import Column, Record, content_digest
+from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, point_key
+from disac.simulator import Scenario
+
+if TYPE_CHECKING:
+    from disac.estimators import Localizer
+
+ComplexArray = NDArray[np.complex128]
+RealArray = NDArray[np.float64]
+Row = dict[str, Any]
+
+FALSE_ALARM = 0.05
+"""Probability of a false alarm that sets the detection threshold, from trials without the weak target."""
+
+
+@dataclass(frozen=True)
+class WeakTargetCase:
+    """One design's signals."""
+
+    label: str
+    comm_precoders: ComplexArray
+    radar_precoders: ComplexArray
+
+    @property
+    def digest(self) -> str:
+        """Hash of the precoders (hexadecimal)."""
+        return content_digest("", self.comm_precoders, self.radar_precoders)
+
+
+@dataclass(frozen=True)
+class WeakTargetSweep:
+    """Target 0 as it is, target 1 weaker by each of several levels, or absent.
+
+    Two receivers are compared. *Joint*: maximum likelihood of both positions; it models the strong target's sidelobes.
+    *One look*: the criterion of one target on the grid, its highest peak and the highest one further than a main lobe
+    away. A weak target counts as located within a main lobe of the truth; a sidelobe of the strong one that lies there
+    counts as well, so trials without the weak target tell how many hits are false.
+
+    Attributes
+    ----------
+    scenario : two targets, noise included.
+    cases : what is sent.
+    weaker_db : how much weaker target 1 is [dB]; empty for trials without it.
+    """
+
+    scenario: Scenario
+    cases: tuple[WeakTargetCase, ...]
+    weaker_db: tuple[float, ...] = ()
+
+    name = "weak-target"
+    columns: ClassVar[Mapping[str, Column]] = {
+        "gain": Column("1", "log-likelihood that a second target adds to one"),
+        "strong_sq_error_m2": Column("m^2", "squared error of the strong target, joint", required=False),
+        "weak_sq_error_m2": Column("m^2", "squared error of the weak target, joint", required=False),
+        "located": Column("1", "weak target within a main lobe of the truth, joint", required=False),
+        "located_in_one_look": Column("1", "one of two peaks within a main lobe of the weak target's place, one look"),
+    }
+
+    def __post_init__(self) -> None:
+        if self.scenario.n_targets != 2:
+            raise ValueError(f"targets: has {self.scenario.n_targets}, must be 2, the strong one first")
+
+    def config(self) -> dict[str, Any]:
+        """What, besides the points, decides a record."""
+        return {"scenario": self.scenario.digest, "cases": {case.label: case.digest for case in self.cases}}
+
+    def points(self) -> list[dict[str, PointValue]]:
+        """Every case at every level, or once without the weak target."""
+        levels: list[dict[str, PointValue]] = [{"weaker_db": float(level)} for level in self.weaker_db]
+        return [{"design": case.label, **level} for case in self.cases for level in levels or [{}]]
+
+    def prepare(self, point: Point) -> WeakTargetTrial:
+        """The echoes of the point's design."""
+        (case,) = (case for case in self.cases if case.label == point["design"])
+        level = float(point["weaker_db"]) if "weaker_db" in point else np.inf
+        return WeakTargetTrial(weakened(self.scenario, level), case.comm_precoders, case.radar_precoders)
+
+    def run(self, context: WeakTargetTrial, keys: Sequence[TrialKey]) -> list[Record]:
+        """One record per key."""
+        return [context.run(key) for key in keys]
+
+
+def weakened(scenario: Scenario, weaker_db: float) -> Scenario:
+    """The scenario with target 1 weaker by so many decibels than target 0 in mean power over links; inf is absent."""
+    amplitudes = np.array(scenario.amplitudes)
+    power = np.mean(np.abs(amplitudes) ** 2, axis=(0, 1))
+    amplitudes[:, :, 1] *= np.sqrt(power[0] / power[1]) * 10 ** (-weaker_db / 20)
+    return scenario.replace(amplitudes=amplitudes)
+
+
+@dataclass(frozen=True)
+class WeakTargetTrial(EchoTrial):
+    """The echoes of both targets, with the estimator of one target beside that of two."""
+
+    @cached_property
+    def single(self) -> Localizer:
+        """Estimator of one target."""
+        from disac.estimators import Localizer
+
+        s = self.scenario
+        return Localizer(s.replace(targets=s.targets[:1], amplitudes=s.amplitudes[:, :, :1]))
+
+    @cached_property
+    def lobe_m(self) -> float:
+        """Width of the main lobe [m]."""
+        from disac.estimators.ml.search import main_lobe_m
+
+        return main_lobe_m(self.scenario, self.scenario.area, delays=True, angles=True)
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a weak target."""
+        return bool(np.any(self.scenario.amplitudes[:, :, 1] != 0))
+
+    def run(self, key: TrialKey) -> dict[str, Any]:
+        """Localize one target and two, and look for the weak one in the criterion of one."""
+        statistics = self.observe(key)
+        one, two = (estimator.from_statistics(statistics) for estimator in (self.single, self.localizer))
+        gain = (two.criterion - one.criterion) / self.scenario.noise_sense_per_subcarrier
+        peaks = two_peaks(self.single, self.single.surface(statistics), self.lobe_m)
+        near = bool(np.any(np.hypot(*(peaks - self.scenario.targets[1]).T) < self.lobe_m))
+        if not self.present:
+            return {"gain": gain, "located_in_one_look": near}
+        errors = np.sum(position_errors(two.positions, self.scenario.targets) ** 2, axis=1)
+        return {
+            "gain": gain,
+            "strong_sq_error_m2": float(errors[0]),
+            "weak_sq_error_m2": float(errors[1]),
+            "located": bool(errors[1] < self.lobe_m**2),
+            "located_in_one_look": near,
+        }
+
+
+def two_peaks(localizer: Localizer, surface: NDArray[np.floating[Any]], apart_m: float) -> RealArray:
+    """Positions (1 or 2, 2) of the highest grid peak and of the highest one more than ``apart_m`` from it."""
+    points = localizer.grid.points
+    peaks = localizer.grid.peaks(surface, len(points))
+    far = [i for i in peaks if np.hypot(*(points[i] - points[peaks[0]])) > apart_m]
+    return np.array(points[[peaks[0], *far[:1]]])
+
+
+def weak_target_rows(
+    points: Sequence[PointDraws],
+    absent: Sequence[PointDraws],
+    bounds_m2: Mapping[tuple[str, float], RealArray],
+    seed: int,
+) -> list[Row]:
+    """One row per design and level: RMSE and bound of the weak target, shares located and detected, with intervals.
+
+    Parameters
+    ----------
+    points, absent : trials with the weak target and without it.
+    bounds_m2 : (4, 4) bound of both targets at each (design, level).
+    """
+    limits = {
+        str(point.fields["design"]): float(np.quantile(np.asarray(point.columns["gain"], float), 1 - FALSE_ALARM))
+        for point in absent
+    }
+    false = {
+        str(point.fields["design"]): np.asarray(point.columns["located_in_one_look"], dtype=bool) for point in absent
+    }
+    rows = []
+    for point in points:
+        label, level = str(point.fields["design"]), float(point.fields["weaker_db"])
+        squared = np.asarray(point.columns["weak_sq_error_m2"], dtype=float)
+        located = np.asarray(point.columns["located"], dtype=bool)
+        seen = np.asarray(point.columns["gain"], dtype=float) > limits[label]
+        rng = TrialKey(seed, point_key(point.fields), 0).generator(Purpose.BOOTSTRAP)
+        rmse = bootstrap_rmse_interval(squared, rng=rng)
+        bound = bounds_m2[label, level]
+        row: Row = {
+            "design": label,
+            "weaker_db": level,
+            "trials": len(squared),
+            "failed": point.failed,
+            "rmse_m": float(np.sqrt(squared.mean())),
+            "rmse_low_m": rmse.low,
+            "rmse_high_m": rmse.high,
+            "rcrb_m": float(np.sqrt(bound[1, 1] + bound[3, 3])),
+            "strong_rmse_m": float(np.sqrt(np.mean(np.asarray(point.columns["strong_sq_error_m2"], float)))),
+            "strong_rcrb_m": float(np.sqrt(bound[0, 0] + bound[2, 2])),
+            "detection_threshold": limits[label],
+        }
+        for name, hits in (
+            ("detected", seen & located),
+            ("located", located),
+            ("one_look", np.asarray(point.columns["located_in_one_look"], dtype=bool)),
+            ("one_look_false", false[label]),
+        ):
+            row |= _share(name, hits)
+        rows.append(row)
+    return rows
+
+
+def _share(name: str, hits: NDArray[np.bool_]) -> Row:
+    interval: Interval = clopper_pearson(int(hits.sum()), hits.size)
+    return {name: float(hits.mean()), f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -1,0 +1,1 @@
+"""What one trial is: its key of randomness, the experiment's protocol, and when there are enough."""

@@ -1,0 +1,299 @@
+"""The command line around a campaign: where it writes, what it sends, how long a trial may take, own experiments."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from disac.designs import design
+from disac.experiments.campaign.operations import experiment_of, replay
+from disac.experiments.cli.main import cli
+from disac.experiments.runs.store import RunReader
+from disac.experiments.studies.link import LinkExperiment
+from disac.experiments.trials.experiment import ExperimentError
+from disac.simulator import Scenario
+
+SMALL = ("--preset", "fig4", "--set", "n_subcarriers=8", "--set", "n_symbols=2", "--set", "targets=[[0, 0]]")
+UNIFORM = ("run", "link", *SMALL, "--design", "uniform", "--sinr-db", "-30", "--snr-db", "20", "--trials", "4")
+
+
+def _invoke(*args):
+    return CliRunner().invoke(cli, [str(arg) for arg in args])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "one"
+    result = _invoke(*UNIFORM, "--pilots", 4, "--workers", 1, "--out", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def _digest(folder):
+    with RunReader(folder / "run.sqlite") as reader:
+        return reader.digest()
+
+
+def test_every_column_of_a_link_record_has_a_unit_and_a_meaning(finished):
+    experiment = experiment_of(finished / "run.sqlite")
+    assert isinstance(experiment, LinkExperiment)
+    with RunReader(finished / "run.sqlite") as reader:
+        stored = reader.columns()
+        (point,) = reader.points()
+        (_, record), *_ = reader.records(point.key)
+    assert list(record) == list(stored)
+    assert set(experiment.columns) == set(record)
+    assert all(column.unit and column.description for column in stored.values())
+    assert stored["error_x0_m"].unit == "m"
+
+
+def test_a_column_that_one_case_lacks_is_not_required(finished):
+    case = experiment_of(finished / "run.sqlite").cases[0]
+    fewer = type(case)(
+        (("design", "fewer"),),
+        case.scenario.replace(users=case.scenario.users[:1], channels=case.scenario.channels[:, :1]),
+        case.comm_precoders[:, :1],
+        case.radar_precoders,
+    )
+    columns = LinkExperiment((case, fewer)).columns
+    assert columns["bit_errors_known_u0"].required
+    assert not columns["bit_errors_known_u1"].required
+    assert "ber_estimated_theory" not in columns
+
+
+def test_a_link_run_is_rebuilt_from_its_folder_and_replays(finished, tmp_path):
+    assert replay(None, finished / "run.sqlite", 0, 3).identical
+    moved = tmp_path / "run.sqlite"
+    moved.write_bytes((finished / "run.sqlite").read_bytes())
+    alone = _invoke("replay", moved, 0, 0)
+    assert alone.exit_code == 1
+    assert "no config.toml" in alone.output
+    for path in finished.iterdir():
+        if path.name != "run.sqlite":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text().replace("n_pilots = 4", "n_pilots = 5"))
+    with pytest.raises(ExperimentError, match="is not what it was"):
+        replay(None, moved, 0, 0)
+
+
+def test_the_precoders_of_a_run_folder_can_be_sent_again(finished, tmp_path):
+    options = ("--snr-db", 20, "--trials", 4, "--pilots", 4, "--workers", 1, "--out", tmp_path / "again")
+    sent = ("--scenario", finished / "scenario-0.toml", "--precoders", finished / "precoders-0.npz")
+    result = _invoke("run", "link", *sent, *options)
+    assert result.exit_code == 0, result.output
+    assert "designed for another scenario" not in result.output
+    assert _digest(tmp_path / "again") == _digest(finished)
+
+
+def test_precoders_of_both_formats_make_the_same_run(tmp_path):
+    """Also the signs of zeros, which the digest of a case sees: uniform power has many."""
+    pytest.importorskip("h5netcdf")
+    drawn = _invoke("design", "uniform", *SMALL, "--sinr-db", "-30", "--netcdf", "--out", tmp_path / "d")
+    assert drawn.exit_code == 0, drawn.output
+    options = ("--snr-db", 20, "--trials", 2, "--workers", 1)
+    for suffix in ("npz", "nc"):
+        sent = ("--scenario", tmp_path / "d" / "scenario.toml", "--precoders", tmp_path / "d" / f"precoders.{suffix}")
+        assert _invoke("run", "link", *sent, *options, "--out", tmp_path / suffix).exit_code == 0
+    compared = _invoke("compare", tmp_path / "npz", tmp_path / "nc")
+    assert compared.exit_code == 0
+    verdict, *points = compared.output.splitlines()
+    assert verdict.startswith("identical")
+    assert [line.split(":")[1] for line in points] == [" 2 and 2 trials, 2 common, 2 equal"]
+
+
+def _text(path):
+    path.write_text("not an archive")
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _broken_archive(path):
+    path.write_bytes(b"PK\x03\x04" + b"\xff" * 200)
+
+
+def _other_archive(path):
+    np.savez(path, x=np.zeros(3))
+
+
+def _bare_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+def _foreign_zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("comm_precoders.npy", b"nothing")
+
+
+def _changed(name, change):
+    def write(path):
+        with np.load(path.parent / "good.npz") as good:
+            np.savez(path, **{**good, name: change(good[name])})
+
+    return write
+
+
+def _not_finite(values):
+    return np.where(np.arange(values.size).reshape(values.shape) == 0, np.nan, values)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        *((f, "is not a precoder file of disac") for f in (_text, _empty, _broken_archive, _other_archive)),
+        *((f, "is not a precoder file of disac") for f in (_bare_array, _foreign_zip)),
+        (_changed("comm_precoders", _not_finite), "a precoder is not finite"),
+        (_changed("radar_precoders", lambda values: values[..., 0]), "radar_precoders has shape"),
+        (_changed("comm_precoders", lambda values: values[:2]), "comm_precoders has shape"),
+        (_changed("comm_precoders", lambda values: values.astype("U3")), "is not a precoder file of disac"),
+    ],
+)
+def test_junk_for_precoders_is_one_clear_line(finished, tmp_path, write, message):
+    (tmp_path / "good.npz").write_bytes((finished / "precoders-0.npz").read_bytes())
+    write(tmp_path / "sent.npz")
+    result = _invoke("run", "link", *SMALL, "--precoders", tmp_path / "sent.npz", "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert message in " ".join(result.output.split())
+    assert isinstance(result.exception, SystemExit)
+    assert not (tmp_path / "run").exists(), "a run that never began leaves no folder"
+
+
+def test_where_the_run_goes_is_checked_before_anything_is_solved(tmp_path, monkeypatch):
+    def too_late(*args, **options):
+        raise AssertionError("solved before --out was checked")
+
+    monkeypatch.setattr("disac.designs.design", too_late)
+    (tmp_path / "file").touch()
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "something").touch()
+    for out, message in (
+        (tmp_path / "file" / "run", "Not a directory"),
+        (Path("/proc/run"), "No such file or directory"),
+        (tmp_path / "used", "not empty"),
+    ):
+        for command in (UNIFORM, ("design", "p2", *SMALL)):
+            result = _invoke(*command, "--out", out)
+            assert result.exit_code == 1
+            assert message in " ".join(result.output.split())
+    assert isinstance(_invoke(*UNIFORM, "--out", tmp_path / "fine").exception, AssertionError)
+
+
+def test_a_network_file_system_is_told_before_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("disac.experiments.runs.folder.file_system_type", lambda path: "nfs4")
+    result = _invoke(*UNIFORM, "--workers", 1, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "network file system (nfs4)" in result.output
+
+
+def test_a_trial_that_takes_too_long_is_a_failed_trial(tmp_path):
+    options = ("--trials", 2, "--workers", 1, "--trial-timeout", 0.002, "--out", tmp_path / "run")
+    result = _invoke(*UNIFORM[:-2], *options)
+    assert result.exit_code == 1, result.output
+    with RunReader(tmp_path / "run" / "run.sqlite") as reader:
+        (point,) = reader.points()
+        failures = reader.failures(point.key)
+    assert [failed.failure.kind for failed in failures] == ["timeout", "timeout"]
+    assert failures[0].failure.message == "ran longer than 0.002 s"
+    result = _invoke(*UNIFORM, "--executor", "serial", "--trial-timeout", 1, "--out", tmp_path / "serial")
+    assert result.exit_code == 2
+    assert "does not go with --executor serial" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--snr-db", "10,20,10"], "10 is given twice"),
+        (["--snr-db", "0:20:10,20"], "20 is given twice"),
+        (["--mode", "hybrid,hybrid"], "hybrid is given twice"),
+        (["--design", "p2, p2"], "p2 is given twice"),
+        (["--scheduler", "tcp://10.0.0.1:8786"], "needs --executor dask"),
+    ],
+)
+def test_what_would_be_ignored_or_done_twice_is_refused(args, message, tmp_path):
+    result = _invoke("run", "link", *args, "--out", tmp_path / "none")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "none").exists()
+
+
+def test_numbers_out_of_range_are_told(finished, tmp_path):
+    result = _invoke("replay", finished, 0, 2**32)
+    assert "is not in the range 0<=x<=4294967295" in result.output
+    with pytest.raises(ValueError, match=r"trial is 4294967296, must be in 0\.\.2\^32-1"):
+        replay(None, finished / "run.sqlite", 0, 2**32)
+    result = _invoke("design", "p2", *SMALL, "--sinr-db", "nan")
+    assert "--sinr-db nan: must be in [-300, 300]" in result.output
+    for wrong in ("30", True, [30.0]):
+        with pytest.raises(ValueError, match="must be a finite number within"):
+            design("p2", Scenario.preset("fig4", n_subcarriers=8), wrong)
+
+
+def test_an_executor_that_cannot_be_had_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    result = _invoke(*UNIFORM, "--executor", "mpi", "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "needs the extra disac[mpi] and an MPI library" in " ".join(result.output.split())
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_ctrl_c_before_anything_is_stored_leaves_a_run_that_goes_on(finished, tmp_path, monkeypatch):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("disac.experiments.campaign.runner.run_campaign", interrupted)
+        result = _invoke(*UNIFORM, "--pilots", 4, "--workers", 1, "--out", tmp_path / "run")
+    assert result.exit_code == 130, result.output
+    assert "go on with: disac run link --resume" in result.output
+    assert _invoke("run", "link", "--resume", tmp_path / "run", "--workers", 1).exit_code == 0
+    assert _digest(tmp_path / "run") == _digest(finished)
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(finished, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "disac",
+        *UNIFORM,
+        "--pilots",
+        "4",
+        "--workers",
+        "1",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            if "uniform" in line:
+                break
+        process.stderr.close()
+    assert process.returncode == 0
+    assert _digest(tmp_path / "run") == _digest(finished)
+    assert (tmp_path / "run" / "summary.csv").exists()
+
+
+def test_an_own_experiment_of_one_file_has_every_command(tmp_path):
+    page = (Path(__file__).resolve().parents[3] / "docs" / "campaigns.md").read_text(encoding="utf-8")
+    (tmp_path / "noise.py").write_text(page.split("```python\n")[1].split("```")[0])
+
+    def call(*words):
+        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert call("noise.py").count("within ±") == 2
+    assert "complete" in call("-m", "disac", "status", "noise.sqlite")
+    assert "sq_error_m2" in call("-m", "disac", "show", "noise.sqlite")
+    assert "identical to the stored record" in call("-m", "disac", "replay", "noise.sqlite", "1", "7")
+    call("-m", "disac", "export", "noise.sqlite", "--out", "noise.csv")
+    call("-m", "disac", "report", "noise.sqlite", "--out", "noise.html")
+    assert "squared error" in (tmp_path / "noise.html").read_text(encoding="utf-8")
+    resumed = "from disac.experiments.campaign.operations import resume; print(resume('noise.sqlite').complete)"
+    assert call("-c", resumed) == "True\n"

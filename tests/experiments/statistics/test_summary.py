@@ -1,0 +1,131 @@
+"""From records to rows: what is averaged over what, what is counted, what is marked."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from disac.experiments.statistics.intervals import binomial_acceptance
+from disac.experiments.statistics.summary import (
+    count_gross_errors,
+    infeasible_row,
+    summarize_point,
+    table_lines,
+    write_csv,
+)
+from disac.experiments.trials.keys import Purpose, TrialKey
+
+POINT = {"design": "p2", "snr_db": 20.0}
+CRB = np.array([[4.0, 0.5], [0.5, 1.0]])
+
+
+def _records(n, seed=0, users=2, bits=1000, ber=1e-2, outliers=0):
+    rng = TrialKey(seed, 1, 0).generator(Purpose.GEOMETRY)
+    errors = rng.multivariate_normal(np.zeros(2), CRB, n)
+    errors[:outliers] += 100.0
+    for error in errors:
+        record = {
+            "sq_error_m2": float(error @ error),
+            "crb_m2": float(np.trace(CRB)),
+            "crb_squared_m4": float(np.sum(CRB**2)),
+            "mahalanobis2": float(error @ np.linalg.solve(CRB, error)),
+            "converged": True,
+            "at_edge": False,
+            "snr_sense": 100.0,
+            "snr_comm": 50.0,
+            "independent_groups": 128,
+            "error_x0_m": error[0],
+            "error_y0_m": error[1],
+            "crb_x0_m2": CRB[0, 0],
+            "crb_y0_m2": CRB[1, 1],
+            "bits": bits,
+            "ber_theory": ber,
+            "ber_theory_gaussian": ber,
+            "ber_theory_average_sinr": ber,
+        }
+        for u in range(users):
+            record[f"bit_errors_known_u{u}"] = int(rng.binomial(bits, ber)) if ber else 0
+        yield record
+
+
+def _summary(records, failed=0):
+    records = list(records)
+    return summarize_point(
+        POINT, records, failed=failed, expected_crb_m2=np.diag(CRB), seed=3, stop_reason=f"{len(records)} trials"
+    )
+
+
+@pytest.mark.statistical(false_alarm=2e-9)
+def test_rmse_is_the_root_of_the_mean_of_summed_squares():
+    records = list(_records(500))
+    row = _summary(records)
+    assert row["rmse_m"] == pytest.approx(np.sqrt(np.mean([r["sq_error_m2"] for r in records])))
+    assert row["rmse_m"] ** 2 == pytest.approx(row["rmse_x_m"] ** 2 + row["rmse_y_m"] ** 2)
+    assert row["rcrb_realized_m"] == pytest.approx(np.sqrt(5.0))
+    assert row["rcrb_expected_m"] == pytest.approx(np.sqrt(5.0))
+    assert row["rmse_low_m"] < row["rmse_m"] < row["rmse_high_m"]
+    # 500 Gaussian errors, effective degrees of freedom 500 * 25 / 17.5: 6.5 sigma of the RMSE ratio is 17 %
+    tolerance = 6.5 / np.sqrt(2 * 500 * 25 / 17.5)
+    assert abs(row["ratio"] - 1) < tolerance
+    assert not abs(np.sqrt(2) * row["ratio"] - 1) < tolerance
+
+
+@pytest.mark.statistical(false_alarm=1e-9)
+def test_few_trials_get_an_interval_that_is_not_a_bootstrap_of_them():
+    # 2 trials of effective dimension 25 / 17.5: the interval must be wide, and hold 1 in nearly all of 120 repeats
+    ratios = [_summary(_records(2, seed=seed)) for seed in range(120)]
+    fewest, _ = binomial_acceptance(120, 0.95, 2e-9)
+    assert sum(row["ratio_low"] < 1 < row["ratio_high"] for row in ratios) >= fewest
+    assert sum(row["ratio_low"] < 2.5 < row["ratio_high"] for row in ratios) < fewest
+    assert {row["rmse_interval"] for row in ratios} == {"chi-square"}
+    assert _summary(_records(60))["rmse_interval"] == "BCa bootstrap"
+
+
+@pytest.mark.statistical(false_alarm=3e-9)
+def test_outliers_stay_in_and_are_counted():
+    row = _summary(_records(500, outliers=5))
+    assert row["rmse_m"] > 10
+    assert row["gross_errors"] in (5, 6)  # a Gaussian error passes for a gross one with a probability of 1e-7
+    assert count_gross_errors(list(_records(500)), 1) <= 1
+
+
+def test_failures_mark_the_row():
+    assert _summary(_records(10))["status"] == "ok"
+    assert _summary(_records(10), failed=2)["status"] == "2 failed"
+    empty = _summary([], failed=3)
+    assert empty["status"] == "no estimate"
+    assert "rmse_m" not in empty
+
+
+def test_zero_errors_are_a_bound():
+    row = _summary(_records(20, ber=0.0))
+    assert row["ber"] == 0
+    assert row["ber_low"] == 0
+    assert row["ber_high"] == pytest.approx(1 - 0.05 ** (1 / (20 * 128)))
+    assert "< " in " ".join(table_lines([row], tuple(POINT))[1][0])
+
+
+def test_bit_errors_sum_over_users_and_trials():
+    records = list(_records(50))
+    row = _summary(records)
+    errors = sum(r["bit_errors_known_u0"] + r["bit_errors_known_u1"] for r in records)
+    assert row["ber_errors"] == errors
+    assert row["bits"] == 50 * 2 * 1000
+    assert row["ber"] == errors / row["bits"]
+    assert row["ber_low"] < row["ber"] < row["ber_high"]
+
+
+def test_same_records_same_row():
+    assert _summary(_records(50)) == _summary(_records(50))
+
+
+def test_csv_holds_every_column_of_every_row(tmp_path):
+    rows = [_summary(_records(5)), infeasible_row(POINT, "too much")]
+    write_csv(rows, tmp_path / "summary.csv")
+    with (tmp_path / "summary.csv").open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert float(read[0]["rmse_m"]) == rows[0]["rmse_m"]
+    assert read[1]["status"] == "infeasible: too much"
+    assert read[1]["rmse_m"] == ""
+    header, cells = table_lines(rows, tuple(POINT))
+    assert all(len(line) == len(header) for line in cells)

@@ -1,0 +1,254 @@
+"""Parts of the evaluation beside the paper's figures: waveforms, estimators, channels; small and fast."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from disac.designs import Infeasible, design
+from disac.experiments.cli import paper as cli_paper
+from disac.experiments.paper.scenarios import PaperScenario
+from disac.experiments.reproduce.clock import Clock, read_times
+from disac.experiments.reproduce.findings import write_findings, write_gallery
+from disac.experiments.runs.choices import read_choices
+from disac.experiments.statistics.draws import PointDraws
+from disac.experiments.statistics.intervals import Interval
+from disac.experiments.studies import channels as paper_channels
+from disac.experiments.studies import estimators as paper_estimators
+from disac.experiments.studies import waveform as paper_verdict
+from disac.experiments.studies.parts import Effort, part, part_names
+from disac.experiments.studies.waveform import FOUND, Pooled, Scene, Sent, feasible_draws, within
+from disac.experiments.studies.waveform_trial import WaveformSweep
+from disac.experiments.theory.ber import average_sinr, realized_sinr
+from disac.experiments.trials.experiment import configuration, rebuild
+from disac.experiments.trials.keys import TrialKey
+
+SMALL = {"n_nodes": 2, "n_antennas": 3, "n_subcarriers": 4, "n_targets": 1, "n_users": 1}
+
+
+def _trial(**fields):
+    point = {
+        **{"design": "p2", "sinr_db": 10.0, "phases": "random", "modulation": "qpsk", "mode": "hybrid", "draw": 0},
+        **SMALL,
+        **fields,
+    }
+    sweep = WaveformSweep((tuple(point.items()),), draw_seed=5)
+    return sweep.prepare(sweep.points()[0])
+
+
+@pytest.fixture(scope="module")
+def joint():
+    return _trial(design="p1", n_users=2, sinr_db=3.0)
+
+
+def test_the_design_is_that_of_the_draw():
+    scenario = PaperScenario(**SMALL).draw(TrialKey(5, 0, 3))
+    np.testing.assert_array_equal(_trial(draw=3).scenario.channels, scenario.channels)
+
+
+def test_known_phases_are_those_of_the_design(joint):
+    key = TrialKey(5, 1, 2)
+    known = replace(joint, known_phases=True)
+    assert not known.draw_phases(key).any()
+    assert joint.draw_phases(key).std() > 0
+    record = known.run(key)
+    assert record["expected_m2"] == pytest.approx(known.expected_crb_m2.sum(), rel=1e-9)
+    assert joint.run(key)["expected_m2"] != pytest.approx(record["expected_m2"], rel=1e-3)
+
+
+def test_phases_do_not_matter_where_nodes_are_uncorrelated():
+    trial = _trial()
+    expected = {trial.run(TrialKey(5, 1, t))["expected_m2"] for t in range(2)}
+    assert expected == {float(trial.expected_crb_m2.sum())}
+    assert trial.run(TrialKey(5, 1, 0))["outages_u0"] == 0
+
+
+def test_stated_powers_are_those_of_eq_7():
+    trial = _trial(n_users=2, design="p1-noncoherent", sinr_db=3.0)
+    useful, disturbance = trial.stated_powers
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (4000, 2))
+    gains = np.einsum("puul->pul", trial._gains(phases)[0])
+    np.testing.assert_allclose(useful, np.mean(np.abs(gains) ** 2, axis=0).sum(axis=-1), rtol=0.05)
+    one = average_sinr(trial.scenario, trial.case.comm_precoders, trial.case.radar_precoders)
+    assert np.all(useful / disturbance <= one.max(axis=1))
+    assert np.all(useful / disturbance >= one.min(axis=1))
+
+
+def test_measured_powers_and_outages_are_those_of_the_gains(joint):
+    keys = [TrialKey(5, 9, t) for t in range(30)]
+    records = [joint.run(key) for key in keys]
+    gains = [joint._gains(joint.draw_phases(key)) for key in keys]
+    noise = joint.scenario.noise_comm_per_subcarrier
+    for u in range(2):
+        useful = np.mean([np.sum(np.abs(comm[u, u]) ** 2) for comm, _ in gains])
+        others = np.mean([np.sum(np.abs(comm[u, 1 - u]) ** 2) + np.sum(np.abs(radar[u]) ** 2) for comm, radar in gains])
+        assert np.mean([r[f"useful_u{u}"] for r in records]) == pytest.approx(useful, rel=0.05)
+        assert np.mean([r[f"disturbance_u{u}"] for r in records]) == pytest.approx(others + 4 * noise, rel=0.1)
+        outages = [int(np.sum(realized_sinr(*g, noise)[u] < joint.sinr * (1 - 1e-4))) for g in gains]
+        assert [r[f"outages_u{u}"] for r in records] == outages
+    assert sum(r["outages_u0"] for r in records) > 0
+
+
+def test_a_missed_search_is_told_from_a_gross_error_of_the_likelihood(joint, monkeypatch):
+    key = TrialKey(5, 1, 0)
+    assert not joint.run(key)["search_missed"]
+    localizer = type(joint.localizer)
+    honest = localizer.from_statistics
+
+    def lost(self, statistics):
+        estimate = honest(self, statistics)
+        return replace(estimate, positions=estimate.positions + 20.0)
+
+    monkeypatch.setattr(localizer, "from_statistics", lost)
+    record = joint.run(key)
+    assert record["sq_error_m2"] == pytest.approx(800.0, rel=0.01)
+    assert record["search_missed"]
+
+
+def test_the_area_is_scaled_about_its_centre():
+    area = _trial(area_side_m=30.0).scenario.area
+    np.testing.assert_allclose(area, [[-18.0, 12.0], [-10.0, 20.0]])
+
+
+def test_a_run_of_waveforms_is_rebuilt_from_its_file():
+    sweep = WaveformSweep((tuple({"design": "p2", "draw": 1}.items()),), 3)
+    assert rebuild(configuration(sweep), sweep.points()) == sweep
+
+
+def test_draws_that_cannot_reach_the_threshold_are_passed_over():
+    fields = tuple(SMALL.items())
+    every = feasible_draws(Scene("x", fields, (0.0,)), 4, 0)
+    some = feasible_draws(Scene("x", fields, (33.0,)), 2, 0)
+    assert every == [0, 1, 2, 3]
+    assert some != [0, 1]
+    skipped = next(draw for draw in range(max(some)) if draw not in some)
+    with pytest.raises(Infeasible):
+        design("p2", PaperScenario(**SMALL).draw(TrialKey(0, 0, skipped)), 33.0)
+    for draw in some:
+        assert design("p2", PaperScenario(**SMALL).draw(TrialKey(0, 0, draw)), 33.0).certificate.sinr_shortfall < 1e-6
+
+
+def _pooled(design, phases, squares, missed=False):
+    points = []
+    for draw, square in enumerate(squares):
+        n = 40
+        columns = {
+            "trial": np.arange(n),
+            "sq_error_m2": np.full(n, square),
+            "crb_m2": np.full(n, square),
+            "search_missed": np.full(n, float(missed and draw == 0)),
+        }
+        points.append(PointDraws({"draw": draw, **SMALL}, columns))
+    return Pooled("fig5", design, phases, 10.0, tuple(points))
+
+
+def test_designs_are_compared_draw_by_draw():
+    first, second = _pooled("p1", "known", [1.0, 4.0, 9.0]), _pooled("p2", "random", [4.0, 16.0, 36.0])
+    sent = Sent((first, second))
+    logs = sent.pairs(("p1", "known"), ("p2", "random"), "sq_error_m2")
+    np.testing.assert_allclose(np.exp(logs), [[0.5, 0.5, 0.5]])
+    finding = paper_verdict._order(sent, "claim", ("p1", "known"), ("p2", "random"))
+    assert finding.verdict == "confirmed"
+    assert paper_verdict._order(sent, "claim", ("p2", "random"), ("p1", "known")).verdict == "refuted"
+
+
+def test_missed_trials_can_be_left_out():
+    item = _pooled("p1", "known", [1.0, 4.0], missed=True)
+    np.testing.assert_array_equal(item.by_draw(FOUND), [np.nan, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.97, 1.02, "confirmed"), (1.06, 1.2, "refuted"), (0.5, 0.9, "refuted"), (0.9, 1.1, "undecided")],
+)
+def test_attained_means_that_the_whole_interval_is_near_one(low, high, verdict):
+    assert within(Interval(low, high, 0.95, "x"), 0.05) == verdict
+
+
+def test_theory_that_too_few_intervals_hold_is_refuted():
+    assert paper_verdict._covered(9, 10) == "confirmed"
+    assert paper_verdict._covered(5, 10) == "refuted"
+
+
+def test_channel_models_are_compared_by_whole_intervals():
+    same = paper_channels._same
+    assert same([(0.97, 1.03), (0.99, 1.0)], 0.95, 1.05) == "confirmed"
+    assert same([(1.1, 1.3), (0.5, 0.9)], 0.95, 1.05) == "refuted"
+    assert same([(1.1, 1.3), (0.99, 1.0)], 0.95, 1.05) == "only under conditions"
+    assert same([(0.9, 1.1)], 0.95, 1.05) == "undecided"
+
+
+def test_the_figures_ofdm_numbers_are_those_of_their_scenes():
+    finding = paper_estimators.ofdm_finding()
+    assert finding.verdict == "only under conditions"
+    assert 2 * np.hypot(46.19, 19.13) == pytest.approx(100.0, abs=0.02)
+    assert "fig8 at 100 MHz: longest echo 100 m = 34 samples" in finding.effect
+    assert "fig8 at 1 MHz: longest echo 100 m = 1 samples (L = 16), 100%" in finding.effect
+
+
+def test_the_clock_adds_up_over_interruptions(tmp_path):
+    def interrupted():
+        with Clock(tmp_path).section("fig5"):
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    (took,) = read_times(tmp_path)
+    assert took.name == "fig5"
+    assert took.wall_s >= 0.0
+    with Clock(tmp_path).section("fig6"):
+        pass
+    assert [took.name for took in read_times(tmp_path)] == ["fig5", "fig6"]
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    scene = Scene("fig5", tuple(SMALL.items()), (10.0,))
+    monkeypatch.setattr(paper_verdict, "QUICK", (scene,))
+    monkeypatch.setattr(paper_verdict, "FULL", (scene,))
+    monkeypatch.setattr(paper_verdict, "QUICK_DRAWS", 2)
+    monkeypatch.setattr(paper_verdict, "QUICK_TRIALS", 10)
+    monkeypatch.setattr(paper_estimators, "QUICK", paper_estimators.Scale((10e6,), (60.0,), 2, 2))
+    fields = {name: value for name, value in SMALL.items() if name != "n_users"}
+    monkeypatch.setattr(paper_estimators, "FIG4", tuple({**fields, "n_users": 1}.items()))
+    monkeypatch.setattr(paper_estimators, "THRESHOLD_DB", 5.0)
+    monkeypatch.setattr(paper_channels, "SCENES", {"small": SMALL})
+    monkeypatch.setattr(paper_channels, "QUICK_THRESHOLDS_DB", (5.0,))
+
+
+@pytest.mark.parametrize("name", ["verdict", "estimators", "channels"])
+def test_a_part_leaves_data_and_picture_goes_on_and_judges(name, small_parts, tmp_path):
+    folder = tmp_path / name
+    folder.mkdir()
+    part(name).compute(folder, Effort(seed=1, quick=True))
+    before = (folder / "summary.csv").read_bytes()
+    assert (folder / f"{name}.png").stat().st_size > 1000
+    with (folder / "summary.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) >= 5
+    part(name).compute(folder, Effort(seed=1, quick=True))
+    assert (folder / "summary.csv").read_bytes() == before
+    judged = part(name).judge(folder)
+    assert len({finding.claim for finding in judged}) == len(judged) >= 5
+    assert all(finding.figures == (name,) for finding in judged)
+    text = write_findings(tmp_path, tmp_path / "findings.md", command="a command").read_text()
+    assert all(f"| {finding.claim} | {finding.verdict} |" in text for finding in judged)
+    gallery = write_gallery(tmp_path, tmp_path / "gallery.md", pictures=tmp_path, command="a command")
+    assert f"({name}/{name}.png)" in gallery.read_text()
+
+
+def test_a_part_is_a_command(small_parts, tmp_path):
+    command = next(command for command in cli_paper.COMMANDS if command.name == "verdict")
+    result = CliRunner().invoke(command, ["--quick", "--workers", "1", "--out", str(tmp_path / "new")])
+    assert result.exit_code == 0, result.output
+    assert "P.1 <= P.2 in RMSE, phases known" in result.output
+    assert (tmp_path / "new" / "rerun.txt").read_text() == "disac run verdict --quick --seed 0\n"
+    assert {"seed", "effort"} < dict(read_choices(tmp_path / "new")).keys()
+
+
+def test_an_unknown_part_is_refused():
+    assert set(part_names()) >= {"verdict", "estimators", "channels"}
+    with pytest.raises(ValueError, match="part = 'x'"):
+        part("x")
