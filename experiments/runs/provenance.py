@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np  # noqa: F401 (loads the BLAS that is reported)
+from packaging.requirements import Requirement
 from threadpoolctl import threadpool_info
 
 import disac
@@ -64,9 +65,9 @@ def _required() -> Iterator[str]:
         requirements = importlib.metadata.requires("disac") or []
     except importlib.metadata.PackageNotFoundError:
         return
-    for requirement in requirements:
-        if "extra ==" not in requirement:
-            yield requirement.split(";")[0].split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip()
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement.name
 
 
 def _source() -> dict[str, Any]:

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from disac.experiments.cli import paper as cli_paper
-from disac.experiments.paper.agreement import Agreement, check_solvers, read_agreement
-from disac.experiments.paper.bounds import SIGNALS
 from disac.experiments.paper import figures as paper_figures
 from disac.experiments.paper import sweeps as paper_sweeps
+from disac.experiments.paper.agreement import Agreement, check_solvers, read_agreement
+from disac.experiments.paper.bounds import SIGNALS
 from disac.experiments.paper.evidence import load_evidence
 from disac.experiments.paper.job import FigureSettings, run_figure
 from disac.experiments.paper.sweeps import Effort, Sweep

@@ -75,3 +75,18 @@ def test_heavy_packages_are_not_imported():
 def test_loaded_numba_is_described():
     pytest.importorskip("numba")
     assert provenance()["numba"]["threads"] >= 1
+
+
+def test_required_packages_are_read_as_requirements_are_written(monkeypatch):
+    written = [
+        "numpy>=2.0",
+        "scipy != 1.13.1",
+        "threadpoolctl ~= 3.5",
+        "rich[jupyter] (>=13)",
+        'pydantic>=2.10; python_version >= "3.11"',
+        'tomli>=2; python_version < "3.11"',
+        'pytest>=8; extra == "test"',
+        "ruff; 'lint' == extra",
+    ]
+    monkeypatch.setattr(module.importlib.metadata, "requires", lambda _: written)
+    assert set(module._required()) == {"numpy", "scipy", "threadpoolctl", "rich", "pydantic"}
