@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
 from disac.simulator.geometry import SPEED_OF_LIGHT
 from disac.simulator.scenario import Scenario
@@ -249,7 +250,6 @@ class RangeProfile:
 
     def _half_power_width(self, phases: RealArray, power: RealArray) -> float:
         """Distance of the half-power points nearest to the peak on both sides [rad]; a period when there are none."""
-        from scipy.optimize import brentq
 
         def excess(phase: float) -> float:
             return float(np.abs(self._derivatives(np.array([phase]))[0][0]) ** 2 / power[0] - 0.5)

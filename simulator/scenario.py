@@ -15,7 +15,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from disac.simulator.allocation import SubcarrierAllocation
 from disac.simulator.errors import ScenarioError
 from disac.simulator.geometry import NodeToPoint, node_to_point
+from disac.simulator.presets import preset
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
+from disac.simulator.scenario_file import read_settings, write_toml
 
 if TYPE_CHECKING:
     from disac.simulator.describe import Description
@@ -224,21 +226,15 @@ class Scenario(BaseModel):
     @classmethod
     def preset(cls, name: str, **fields: Any) -> Scenario:
         """The paper's setup ``name`` (see ``disac presets``) with ``fields`` replaced."""
-        from disac.simulator.presets import preset
-
         return cls(**{**preset(name).fields, **fields})
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Scenario:
         """Load a scenario written by :meth:`to_toml` or by hand; explicit arrays come from the NPZ that it names."""
-        from disac.simulator.scenario_file import read_settings
-
         return cls(**read_settings(Path(path)))
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
         """Save without loss: settings as TOML, explicit amplitude and channel arrays in an NPZ beside it."""
-        from disac.simulator.scenario_file import write_toml
-
         write_toml(self, Path(path))
 
     def replace(self, **fields: Any) -> Scenario:

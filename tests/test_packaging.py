@@ -4,6 +4,8 @@ import ast
 import configparser
 import subprocess
 import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +21,45 @@ MAY_IMPORT = {
     "estimators": {"estimators", "simulator"},
     "experiments": set(FOLDERS),
 }
+
+FLOORS = {
+    "simulator": (
+        "allocation errors geometry qam random_models snr steering",
+        "presets scenario_file synthesis tdl",
+        "ofdm",
+        "describe",
+        "scenario",
+        "streams",
+        "users",
+    ),
+    "designs": (
+        "bounds precoders",
+        "problem",
+        "allocation result solvers",
+        "precoding registry",
+        "convex sweep",
+        "catalogue",
+    ),
+    "estimators": ("detection ml range_profile", "ambiguity"),
+    "experiments": (
+        "trials",
+        "runs",
+        "campaign statistics theory plotting",
+        "report paper",
+        "studies",
+        "reproduce",
+        "cli",
+    ),
+}
+"""Rooms of each folder, lowest floor first: a room imports from lower floors only. Every sub-package stands here; a
+single module may be left out as long as it closes no circle."""
+
+CIRCLES_LEFT = {
+    ("disac.experiments.studies.link", "disac.experiments.studies.link_job"),
+    ("disac.experiments.cli.pareto", "disac.experiments.cli.main"),
+    ("disac.experiments.cli.sidelobes", "disac.experiments.cli.main"),
+}
+"""Imports inside functions that still close a circle. Take them out of here as they go."""
 
 
 def _listed_packages():
@@ -53,6 +94,94 @@ def test_imports_point_one_way(folder):
             if parts[0] == "disac" and len(parts) > 1 and parts[1] in FOLDERS:
                 assert parts[1] in MAY_IMPORT[folder], f"{path.relative_to(ROOT)} imports {name}"
             assert parts[0] not in FOLDERS, f"{path.relative_to(ROOT)} imports {name} by its folder"
+
+
+def _modules():
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = ("disac", *path.relative_to(ROOT).with_suffix("").parts)
+            yield ".".join(parts).removesuffix(".__init__"), path
+
+
+def _offered(package, path):
+    """Names that a package imports on their first use, each with its module."""
+    stub = path.with_suffix(".pyi")
+    nodes = ast.walk(ast.parse(stub.read_text(encoding="utf-8"))) if stub.exists() else ()
+    return {
+        f"{package}.{alias.name}": f"{package}.{node.module}"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def _nodes_at_run_time(tree):
+    """Every node but those under ``if TYPE_CHECKING``."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            for other in child.orelse:
+                yield from _nodes_at_run_time(other)
+        else:
+            yield from _nodes_at_run_time(child)
+
+
+@cache
+def _imports_at_run_time():
+    """Module -> modules of ours that it imports, at its top or inside a function."""
+    modules = dict(_modules())
+    offered = {}
+    for name, path in modules.items():
+        if path.name == "__init__.py":
+            offered.update(_offered(name, path))
+    graph = {name: set() for name in modules}
+    for name, path in modules.items():
+        for node in _nodes_at_run_time(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("disac."):
+                for full in (f"{node.module}.{alias.name}" for alias in node.names):
+                    found = offered.get(full, full if full in modules else node.module)
+                    assert found in modules, f"{name} imports {full}, which is not there"
+                    graph[name].add(found)
+            elif isinstance(node, ast.Import):
+                graph[name].update(alias.name for alias in node.names if alias.name in modules)
+    return graph
+
+
+def _room(module):
+    return tuple(module.split(".")[1:3])
+
+
+def _refuse_cycles(graph):
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports in a circle: {' imports '.join(reversed(error.args[1]))}")
+
+
+def test_no_module_imports_itself_by_a_detour():
+    graph = _imports_at_run_time()
+    _refuse_cycles({name: {other for other in graph[name] if (name, other) not in CIRCLES_LEFT} for name in graph})
+
+
+def test_no_room_imports_itself_by_a_detour():
+    rooms = {}
+    for module, imported in _imports_at_run_time().items():
+        here = ".".join(_room(module))
+        rooms.setdefault(here, set()).update(other for m in imported if (other := ".".join(_room(m))) != here)
+    _refuse_cycles(rooms)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_rooms_import_from_lower_floors_only(folder):
+    floor = {room: number for number, rooms in enumerate(FLOORS[folder]) for room in rooms.split()}
+    rooms = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+    assert rooms <= floor.keys(), "every sub-package stands on a floor"
+    assert floor.keys() - rooms <= {path.stem for path in (ROOT / folder).glob("*.py")}, "what stands there exists"
+    for module, imported in _imports_at_run_time().items():
+        for other in imported:
+            (here, *room), (there, *below) = _room(module), _room(other)
+            if here == there == folder and room and below and room != below and {*room, *below} <= floor.keys():
+                assert floor[below[0]] < floor[room[0]], f"{module} imports {other}, which is no lower"
 
 
 def test_version_is_the_installed_one():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from disac.designs.bounds.fisher import FisherOperator
 from disac.designs.precoders import stacked_precoders
@@ -230,8 +231,6 @@ def refine(
         that stay 0, equal numbers for entries that stay equal. Every entry is its own unknown by default.
     sidelobes, sidelobe_price : sidelobe limits to keep and their prices (J, 3); None for none.
     """
-    from scipy.optimize import minimize
-
     stacked = stacked_precoders(comm_precoders, radar_precoders)
     unknown = np.arange(stacked.size).reshape(stacked.shape) if unknown is None else unknown
     if sidelobes is not None and not len(sidelobes):

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linprog
+from scipy.sparse import coo_array, hstack, vstack
 
 from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
 from disac.designs.problem.refusals import InfeasibilityProof
@@ -262,9 +264,6 @@ class _Program:
 
         ``level`` is about the answer; in units of it the program's numbers are near 1.
         """
-        from scipy.optimize import linprog
-        from scipy.sparse import coo_array, hstack, vstack
-
         s = self.scenario
         n_users, n_tx, n_subcarriers, n_pairs = s.n_users, s.n_tx, s.n_subcarriers, len(self.nodes)
         stacked = np.stack(self.directions)

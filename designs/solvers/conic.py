@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import block_diag, csr_array
 
 from disac.designs.bounds.fisher import FisherOperator
 from disac.designs.problem.certificate import inverse_columns
@@ -76,8 +77,6 @@ def hermitian_coordinates(matrices: ComplexArray) -> RealArray:
 @cache
 def real_embedding(size: int) -> csr_array:
     """(4 size^2, size^2) sparse map from coordinates to the flattened real symmetric matrix [[Re, -Im], [Im, Re]]."""
-    from scipy.sparse import csr_array
-
     basis = hermitian_basis(size)
     embedded: RealArray = np.block([[basis.real, -basis.imag], [basis.imag, basis.real]])
     return csr_array(embedded.reshape(size * size, -1).T)
@@ -171,8 +170,6 @@ def covariance_variables(problem: RelaxedProblem) -> int:
 
 def _sums(layout: _Layout) -> tuple[csr_array, NDArray[np.intp]]:
     """Map from the parts to the diagonal blocks of the totals, radar plus (mean) data, and their places there."""
-    from scipy.sparse import csr_array
-
     size = layout.n_tx**2
     places: list[NDArray[np.intp]] = []
     columns: list[int] = []
@@ -222,8 +219,6 @@ def _damping(problem: RelaxedProblem, layout: _Layout) -> ComplexArray:
 
 def _congruence(damping: ComplexArray) -> csr_array:
     """Map from the coordinates of all damped parts to those of the parts."""
-    from scipy.sparse import block_diag
-
     basis = hermitian_basis(damping.shape[-1])
     size = damping.shape[-1]
     rows, columns = np.triu_indices(size, 1)
@@ -293,8 +288,6 @@ class _Information:
     """Inequalities that tie the total blocks to the bound, and the way back from their prices to Y."""
 
     def __init__(self, cp: Any, problem: RelaxedProblem, layout: _Layout, total: Any) -> None:
-        from scipy.sparse import csr_array
-
         s = problem.scenario
         self.fisher = _fisher_maps(problem, layout, FisherOperator(s, problem.mode))
         unit_power = s.tx_power / s.n_subcarriers
@@ -425,8 +418,6 @@ class _SidelobeCones:
     """Second-order cones (level r(0) - margin, Re r, Im r) of the autocorrelations of spectra given in units of M_t."""
 
     def __init__(self, cp: Any, limits: SidelobeLimits, n_subcarriers: int, spectra: Any, margin: Any = 0.0) -> None:
-        from scipy.sparse import csr_array
-
         n_targets = limits.steering.shape[1]
         waves = limits.waves(n_subcarriers)
         j, subcarrier = np.nonzero(waves)
@@ -448,8 +439,6 @@ class _SidelobeCones:
 
 def _spectrum_map(problem: RelaxedProblem, layout: _Layout) -> csr_array:
     """(N K L, parts) map to the power spectra a_t^T R_nn,l a_t^* towards the targets, over M_t."""
-    from scipy.sparse import csr_array
-
     assert problem.sidelobes is not None
     s, steering = problem.scenario, problem.sidelobes.steering
     outer = steering.conj()[..., :, None] * steering[..., None, :]
@@ -566,15 +555,11 @@ def _cone_price(cone: Any) -> RealArray:
 
 def _selection(places: NDArray[np.intp], size: int) -> csr_array:
     """(len(places), size) map that picks entries."""
-    from scipy.sparse import csr_array
-
     return csr_array((np.ones(len(places)), (np.arange(len(places)), places)), shape=(len(places), size))
 
 
 def _symmetric_placement(rows: NDArray[np.intp], columns: NDArray[np.intp], side: int) -> csr_array:
     """(side^2, len(rows)) map that writes entries of a triangle to both triangles of a flattened symmetric matrix."""
-    from scipy.sparse import csr_array
-
     entry = np.arange(len(rows))
     off = rows != columns
     flat = np.concatenate([rows * side + columns, (columns * side + rows)[off]])
@@ -589,8 +574,6 @@ def _cone(cp: Any, coordinates: Any, size: int) -> Any:
 
 def _power_map(problem: RelaxedProblem, layout: _Layout) -> csr_array:
     """(D, total coordinates) map to the power of each antenna as a share of P_T."""
-    from scipy.sparse import csr_array
-
     s = problem.scenario
     starts = np.array([layout.total_at(i).start for i in range(len(layout.total))])
     antennas = np.array([nodes[0] * s.n_tx for nodes, _ in layout.total])[:, None] + np.arange(layout.size)
@@ -607,8 +590,6 @@ def _sinr_map(problem: RelaxedProblem, layout: _Layout) -> tuple[csr_array, Real
     The left side is sum_n h^H R_c h / Gamma minus the interference of radar and of the other users' data, so nothing
     cancels; the scale Gamma / (channel gain) gives the useful power a coefficient of 1 at any threshold and gain.
     """
-    from scipy.sparse import csr_array
-
     s = problem.scenario
     gain = np.sum(np.abs(s.channels) ** 2 * problem.serves[:, None, :, None], axis=(0, 3))
     scale = problem.sinr / gain

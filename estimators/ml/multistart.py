@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.estimators.ml import likelihood
+from disac.estimators.ml.likelihood import condition, evaluate_grid, workspace
 from disac.estimators.ml.search import Grid, Search
 from disac.estimators.ml.signal import FIXED, FREE, Scene, Signal
 from disac.simulator.geometry import node_to_point
@@ -260,16 +262,12 @@ class Trial:
 
     def work(self, n_targets: int) -> Work:
         """Work arrays of the kernels for K' targets."""
-        from disac.estimators.ml.likelihood import workspace
-
         if n_targets not in self._work:
             self._work[n_targets] = workspace(self.signal, n_targets)
         return self._work[n_targets]
 
     def condition(self, found: Targets) -> Conditioned:
         """The data with some targets found."""
-        from disac.estimators.ml.likelihood import condition
-
         signal = self.signal
         n_nodes, n_rx = signal.cross_r.shape[:2]
         n_tx, n_found = len(signal.gram_r), len(found.labels)
@@ -284,8 +282,6 @@ class Trial:
 
     def climb(self, start: Targets, tolerance: float) -> Fit | None:
         """Local maximum near a start; None when the start has no finite likelihood."""
-        from disac.estimators.ml import likelihood
-
         theta, psi = np.array(start.theta, order="C"), np.array(start.psi, order="C")
         area = self._scene.area
         rules = (self._scene.angle_rule, self._scene.delay_rule)
@@ -381,8 +377,6 @@ class Trial:
 
     def _gain(self, table: Table, given: Conditioned) -> NDArray[np.float32]:
         """Gain (G,) of one more target at every point of a table."""
-        from disac.estimators.ml.likelihood import evaluate_grid
-
         gain = np.empty(table.theta.shape[1], np.float32)
         evaluate_grid(
             table.zr, table.zi, table.wr, table.wi, self.signal, given.residual[0], given.residual[1],

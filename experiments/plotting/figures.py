@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from disac.simulator import Scenario
@@ -69,10 +77,6 @@ def design_name(name: str) -> str:
 @contextmanager
 def figure(**size: Any) -> Iterator[Figure]:
     """A figure in the project's style on a canvas that needs no display."""
-    from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     with style.context(Path(__file__).with_name("disac.mplstyle")):
         fig = Figure(**size)
         FigureCanvasAgg(fig)
@@ -115,8 +119,6 @@ def plot_rmse(
     x: str = "snr_db",
 ) -> list[Path]:
     """RMSE with its 95 % interval as markers, realized and expected root CRB as lines."""
-    from matplotlib.lines import Line2D
-
     with figure() as fig:
         ax = fig.add_subplot()
         groups = series_of(rows, x, fields)
@@ -150,8 +152,6 @@ def plot_ber(
 
     ``theory`` holds rows between the simulated points for a smooth curve; without them the line joins the points.
     """
-    from matplotlib.lines import Line2D
-
     with figure() as fig:
         ax = fig.add_subplot()
         groups = series_of(rows, x, [name for name in fields if name != "mode"])
@@ -192,8 +192,6 @@ def bound_line(ax: Axes, at: Any, values: Any, style: str, color: str, **options
 
 def log_ordinate(ax: Axes) -> None:
     """A logarithmic y axis with as many ticks a decade as fit into view, in plain numbers unless these are tiny."""
-    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
-
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     tiny = low < 1e-3
@@ -266,8 +264,6 @@ def draw_scene(ax: Axes, scenario: Scenario) -> None:
 
 def halo() -> list[Any]:
     """A white rim, so that what is drawn can be read on any ground, in grey too."""
-    from matplotlib.patheffects import withStroke
-
     return [withStroke(linewidth=2.5, foreground="white")]
 
 
@@ -309,9 +305,6 @@ def _overlap(a: Bbox, b: Bbox) -> float:
 
 def _drawn_boxes(ax: Axes) -> list[Bbox]:
     """Boxes [pixel] of the markers and arrows in ``ax``, with a rim."""
-    from matplotlib.text import Annotation
-    from matplotlib.transforms import Bbox
-
     boxes = []
     rim = 2.5 * ax.figure.dpi / 72
     for line in ax.lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from disac.designs.result import GAP_LIMIT, RESIDUAL_LIMIT
 from disac.experiments.campaign.operations import RunStatus, show, status
 from disac.experiments.campaign.projection import duration_text, size_text
 from disac.experiments.report.tables import (
@@ -29,6 +33,7 @@ from disac.experiments.runs.choices import CHOICES
 from disac.experiments.runs.design_record import load_design_records
 from disac.experiments.runs.folder import STORE
 from disac.experiments.runs.store import PointStatus, RunReader, StoreError
+from disac.simulator import Scenario
 
 FAILURES_SHOWN = 100
 _SUMMARY = "summary.csv"
@@ -116,8 +121,6 @@ def write_report(run: Path, out: Path | None = None) -> Path:
 
 def render(report: Report) -> str:
     """The page as HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
@@ -240,8 +243,6 @@ class _Folder:
 
     def scene(self) -> tuple[list[tuple[str, str]], list[str]]:
         """Numbers of the first scenario and what contradicts each other in it."""
-        from disac.simulator import Scenario
-
         for path in self.scenarios():
             try:
                 scenario = Scenario.from_toml(path)
@@ -403,8 +404,6 @@ def _accuracy(
     folder: _Folder, found: RunStatus | None, designs: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, bool]]:
     """How many designs are inaccurate, of the folder's or, where trials are designs, of the records."""
-    from disac.designs.result import GAP_LIMIT, RESIDUAL_LIMIT
-
     solved = [design["status"] == "solved" for design in designs]
     if not designs and found is not None and folder.store is not None:
         with RunReader(folder.store) as reader:
@@ -492,8 +491,6 @@ def _session(session: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _replay(name: str, failures: Sequence[ReportedFailure], points: Sequence[PointStatus]) -> str:
     """Line that repeats the first failed trial or, without any, the first trial."""
-    import shlex
-
     for failure in failures:
         if failure.trial is not None:
             return shlex.join(["disac", "replay", name, str(failure.number), str(failure.trial)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +17,6 @@ FILE = "designs.json"
 
 def design_record(result: DesignResult, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The certificate of one design as plain numbers, with the swept ``fields`` that tell it from the others."""
-    import numpy as np
-
     certificate = result.certificate
     return {
         "fields": dict(fields),

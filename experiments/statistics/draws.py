@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
+from disac.experiments.runs.store import RunReader
 from disac.experiments.statistics.intervals import Interval
 
 RealArray = NDArray[np.float64]
@@ -72,8 +74,6 @@ class PointDraws:
 
 def read_draws(store: Path) -> list[PointDraws]:
     """All points of a stored run."""
-    from disac.experiments.runs.store import RunReader
-
     with RunReader(store) as reader, reader.snapshot():
         return [PointDraws(point.fields, reader.table(point.key), point.failed) for point in reader.points()]
 
@@ -108,8 +108,6 @@ def root_ratio(
     root = float(np.sqrt(square))
     if numerator.size == 1:
         return root, Interval(0.0, np.inf, level, "one draw")
-    from scipy.special import stdtrit
-
     influence = (numerator - square * below) / numerator.mean()
     error = float(np.std(influence, ddof=1) / np.sqrt(numerator.size))
     half = float(stdtrit(numerator.size - 1, (1 + level) / 2)) * error / 2

@@ -7,6 +7,8 @@ from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from scipy.special import betainccinv, betaincinv, chdtri, ndtr, ndtri, stdtrit
 
 RealArray = NDArray[np.float64]
 
@@ -80,8 +82,6 @@ def wilson(errors: int, trials: int, level: float = 0.95) -> Interval:
     """
     _check_level(level)
     _check_counts(errors, trials)
-    from scipy.special import ndtri
-
     squared = float(ndtri((1 + level) / 2)) ** 2
     centre = errors + squared / 2
     half_width = np.sqrt(squared * (errors * (trials - errors) / trials + squared / 4))
@@ -153,8 +153,6 @@ def clustered_error_rate_interval(errors: ArrayLike, sizes: ArrayLike, level: fl
     if n_errors == n_trials:
         low = 1.0 - min(1.0, spread_of_sizes * zero_error_bound(n_clusters, level).high)
         return Interval(low, 1.0, level, "clustered Clopper-Pearson")
-
-    from scipy.special import stdtrit
 
     rate = n_errors / n_trials
     variance = n_clusters / (n_clusters - 1) * float(np.sum((counts - rate * totals) ** 2)) / n_trials**2
@@ -247,8 +245,6 @@ def squared_errors_needed(upper_end: float, level: float = 0.95) -> float:
     if not 1.0005 <= upper_end <= 10:
         raise ValueError(f"upper_end = {upper_end}, must be in 1.0005..10")
     _check_level(level)
-    from scipy.optimize import brentq
-
     root = brentq(lambda nu: _chi_square_factors(nu, level)[1] - upper_end, 0.5, 1e9, xtol=1e-6, rtol=1e-12)
     return float(root)
 
@@ -309,8 +305,6 @@ def _bca_root_ratio(
     numerator: RealArray, denominator: RealArray, level: float, rng: np.random.Generator, n_resamples: int
 ) -> tuple[float, float]:
     """BCa ends of sqrt(sum numerator / sum denominator) over resamples of the rows."""
-    from scipy.special import ndtr, ndtri
-
     total_n, total_d = numerator.sum(), denominator.sum()
     estimate = np.sqrt(total_n / total_d)
 
@@ -349,8 +343,6 @@ def _resampled_ratios(
 
 def _beta_ends(hits: float, trials: float, tail: float) -> tuple[float, float]:
     """Clopper-Pearson ends as beta quantiles; the counts may be fractional."""
-    from scipy.special import betainccinv, betaincinv
-
     low = 0.0 if hits == 0 else float(betaincinv(hits, trials - hits + 1, tail))
     high = 1.0 if hits == trials else float(betainccinv(hits + 1, trials - hits, tail))
     return low, high
@@ -360,8 +352,6 @@ def _chi_square_factors(degrees_of_freedom: float, level: float) -> tuple[float,
     _check_level(level)
     if not degrees_of_freedom > 0:
         raise ValueError(f"degrees_of_freedom = {degrees_of_freedom}, must be positive")
-    from scipy.special import chdtri
-
     tail = (1 - level) / 2
     upper, lower = chdtri(degrees_of_freedom, [tail, 1 - tail])
     return float(np.sqrt(degrees_of_freedom / upper)), float(np.sqrt(degrees_of_freedom / lower))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
 
 RealArray = NDArray[np.float64]
 
@@ -63,8 +64,6 @@ def assign(estimates: ArrayLike, targets: ArrayLike) -> RealArray:
         swapped_cost = np.sum((swapped - targets) ** 2, axis=(-2, -1))
         closer: RealArray = np.where((swapped_cost < kept_cost)[..., None, None], swapped, estimates)
         return closer
-
-    from scipy.optimize import linear_sum_assignment
 
     targets = np.broadcast_to(targets, estimates.shape)
     costs = np.sum((targets[..., :, None, :] - estimates[..., None, :, :]) ** 2, axis=-1)

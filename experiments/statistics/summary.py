@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtri
 
 from disac.experiments.statistics.intervals import (
     bootstrap_rmse_interval,
@@ -116,8 +117,6 @@ def _localization(point: Mapping[str, Any], records: Sequence[Record], seed: int
 
 def count_gross_errors(records: Sequence[Record], n_targets: int) -> int:
     """Trials whose error is a gross one (:data:`GROSS_ERROR_PROBABILITY`)."""
-    from scipy.special import chdtri
-
     limit = chdtri(2 * n_targets, GROSS_ERROR_PROBABILITY)
     return int(np.sum(_column(records, "mahalanobis2") > limit))
 

@@ -18,8 +18,8 @@ from disac.experiments.statistics.intervals import Interval, bootstrap_rmse_inte
 from disac.experiments.statistics.verdicts import Finding, Verdict, together
 from disac.experiments.studies.link import BOUND_OF_MODE
 from disac.experiments.studies.parts import Effort, Part
-from disac.experiments.studies.waveform import ATTAINED_WITHIN, Scene, feasible_draws, gross_errors, within
-from disac.experiments.studies.waveform_trial import Case, WaveformSweep
+from disac.experiments.studies.waveform import ATTAINED_WITHIN, feasible_draws, gross_errors, within
+from disac.experiments.studies.waveform_trial import Case, Scene, WaveformSweep
 from disac.experiments.trials.keys import PointValue, TrialKey
 
 if TYPE_CHECKING:

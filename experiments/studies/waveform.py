@@ -22,8 +22,9 @@ from disac.experiments.statistics.intervals import (
 )
 from disac.experiments.statistics.verdicts import Finding, Verdict, together
 from disac.experiments.studies.parts import Effort, Part
-from disac.experiments.studies.waveform_trial import Case, WaveformSweep
-from disac.experiments.trials.keys import PointValue, TrialKey
+from disac.experiments.studies.waveform_figure import plot_verdict
+from disac.experiments.studies.waveform_trial import LABELS, SENT, Case, Scene, WaveformSweep
+from disac.experiments.trials.keys import TrialKey
 
 RealArray = NDArray[np.float64]
 
@@ -39,33 +40,6 @@ MODULATION_AT = {0.0: "qpsk", 10.0: "16qam", 20.0: "64qam", 30.0: "256qam"}
 
 FOUND = "sq_error_m2 where the search did not miss"
 """A column's name for the squared errors of the trials in which the search found the likeliest position."""
-
-SENT = (("p1", "known"), ("p1", "random"), ("p1-noncoherent", "random"), ("p2", "random"), ("p3", "random"))
-"""Designs, and whether the inter-node phases are those of the design or unknown."""
-
-LABELS = {
-    ("p1", "known"): "P.1, phases known",
-    ("p1", "random"): "P.1, phases unknown",
-    ("p1-noncoherent", "random"): "P.1 block-diagonal",
-    ("p2", "random"): "P.2",
-    ("p3", "random"): "P.3",
-}
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One of the paper's scenes with the thresholds at which its designs are sent."""
-
-    name: str
-    fields: tuple[tuple[str, PointValue], ...]
-    thresholds_db: tuple[float, ...]
-
-    @property
-    def title(self) -> str:
-        """Its figure and sizes."""
-        shape = PaperScenario.at(dict(self.fields))
-        return f"{self.name.replace('fig', 'Fig. ')}, N = {shape.n_nodes}, K = {shape.n_targets}, U = {shape.n_users}"
-
 
 FIG5 = (("n_nodes", 2), ("n_targets", 2), ("n_users", 2))
 FIG7 = (("n_nodes", 4), ("n_targets", 1), ("n_users", 1))
@@ -127,7 +101,6 @@ def compute(folder: Path, effort: Effort) -> list[Row]:
     from disac.experiments.campaign.runner import run_campaign
     from disac.experiments.paper.job import DrawBar
     from disac.experiments.statistics.summary import write_csv
-    from disac.experiments.studies.waveform_figure import plot_verdict
 
     scenes, draws, trials = (QUICK, QUICK_DRAWS, QUICK_TRIALS) if effort.quick else (FULL, FULL_DRAWS, FULL_TRIALS)
     with DrawBar("verdict", every=200) as bar:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from disac.experiments.paper.figures import DESIGN_LOOKS
 from disac.experiments.plotting.figures import bound_line, figure, log_ordinate, save
 from disac.experiments.statistics.draws import Row
-from disac.experiments.studies.waveform import LABELS, SENT, Scene
+from disac.experiments.studies.waveform_trial import LABELS, SENT, Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

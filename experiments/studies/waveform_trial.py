@@ -26,6 +26,33 @@ OUTAGE_MARGIN = 1e-4
 """An SINR counts as an outage when it is below the threshold by more than this share: designs meet it exactly."""
 
 
+SENT = (("p1", "known"), ("p1", "random"), ("p1-noncoherent", "random"), ("p2", "random"), ("p3", "random"))
+"""Designs, and whether the inter-node phases are those of the design or unknown."""
+
+LABELS = {
+    ("p1", "known"): "P.1, phases known",
+    ("p1", "random"): "P.1, phases unknown",
+    ("p1-noncoherent", "random"): "P.1 block-diagonal",
+    ("p2", "random"): "P.2",
+    ("p3", "random"): "P.3",
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One of the paper's scenes with the thresholds at which its designs are sent."""
+
+    name: str
+    fields: tuple[tuple[str, PointValue], ...]
+    thresholds_db: tuple[float, ...]
+
+    @property
+    def title(self) -> str:
+        """Its figure and sizes."""
+        shape = PaperScenario.at(dict(self.fields))
+        return f"{self.name.replace('fig', 'Fig. ')}, N = {shape.n_nodes}, K = {shape.n_targets}, U = {shape.n_users}"
+
+
 @dataclass(frozen=True)
 class WaveformSweep:
     """Designs of the paper's scenes sent through the link.

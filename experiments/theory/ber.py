@@ -25,6 +25,7 @@ from typing import Any, get_args
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import erfc
 
 from disac.simulator.qam import bits_per_symbol, constellation
 from disac.simulator.scenario import Scenario
@@ -96,8 +97,6 @@ def awgn_ber(sinr: ArrayLike, order: int) -> RealArray:
     ------
     ValueError : a negative or undefined SINR, an unknown order.
     """
-    from scipy.special import erfc
-
     sinr = np.asarray(sinr, dtype=float)
     if not np.all(sinr >= 0):
         raise ValueError(f"sinr: holds {np.min(sinr)}, every entry must be at least 0 (linear, not dB)")

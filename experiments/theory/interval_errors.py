@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaincc
 
 from disac.designs import crb, fisher_information, sample_covariances
 from disac.estimators.ambiguity import (
@@ -177,8 +178,6 @@ class IntervalErrors:
 
     def _exceedance(self, energies: RealArray, r: RealArray) -> RealArray:
         """Probability (R, G) that the value of a cell exceeds the criterion r at the truth, given r (R,)."""
-        from scipy.special import gammaincc
-
         share = (energies + 1) / np.sum(energies + 1, axis=1, keepdims=True)
         s2 = self.sines**2
         kept = (1 - s2) * share

@@ -27,6 +27,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from disac.designs import crb
 from disac.estimators.ambiguity import Signatures, default_step_m
@@ -70,8 +71,6 @@ class ZivZakai:
 
     def decision_error(self, noise_sense: float, decision: Decision = "concentrated") -> RealArray:
         """P (G,) between the true position and each other one."""
-        from scipy.special import ndtr
-
         energies = self.energies * (self.n_subcarriers / noise_sense)
         if decision == "coupled":
             cosines = np.sqrt(np.maximum(1 - self.sines**2, 0))
@@ -86,8 +85,6 @@ class ZivZakai:
 
     def _axis(self, axis: int, wrong: RealArray, noise_sense: float) -> float:
         """The integral along one axis: the CRB's Gaussian P where displacements are below a step, then the larger."""
-        from scipy.special import ndtr
-
         side, step = self.sides_m[axis], self.step_m[axis]
         index = np.rint(np.abs(self.offsets[:, axis]) / step).astype(int)
         steps = np.zeros(int(index.max()) + 1)

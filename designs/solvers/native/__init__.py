@@ -4,19 +4,7 @@
 assembles and eliminates the Newton system and ``predictor_corrector`` iterates.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from disac.designs.solvers.native.driver import NativeSolution, solve
-
-__all__ = ["NativeSolution", "solve"]
-
-
-def __getattr__(name: str) -> object:
-    if name in __all__:
-        from disac.designs.solvers.native import driver
-
-        return getattr(driver, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# the names are listed once, in __init__.pyi, and each is imported on its first use
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,7 +12,7 @@ from disac.experiments.studies import estimators as paper_estimators
 from disac.experiments.studies import pareto_front
 from disac.experiments.studies import waveform_figure as paper_verdict_figure
 from disac.experiments.studies import weak_target as paper_weak_target
-from disac.experiments.studies.waveform import SENT, Scene
+from disac.experiments.studies.waveform_trial import SENT, Scene
 
 PLOTTERS = (paper_estimators, paper_figures, paper_verdict_figure, paper_weak_target, pareto_front)
 

@@ -1,0 +1,2 @@
+from .driver import NativeSolution as NativeSolution
+from .driver import solve as solve
