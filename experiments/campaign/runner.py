@@ -470,14 +470,19 @@ def run_campaign(
     }
     mine, first, own_policy = (points, 0, policy) if part is None else part.split(points, policy)
     begin = time.perf_counter()
-    with ExitStack() as stack:
-        store = RunWriter(store_path, resume=resume, identity=identity)
-        stack.callback(store.close)
+    keys: list[int] = []
+
+    def start(store: RunWriter) -> None:
+        here = mine
         if {point_key(point) for point in points} <= {point.key for point in store.points()}:
-            mine = points  # an experiment rebuilt from a shard has the shard's points alone
-        keys = [point_key(point) for point in mine]
-        if store.on_network:
-            logging.getLogger("disac").warning(store.journal_note)
+            here = points  # an experiment rebuilt from a shard has the shard's points alone
+        _describe(store, policy, session)
+        store.declare_columns(columns_of(experiment))
+        for point in here:
+            keys.append(point_key(point))
+            store.add_point(keys[-1], point, first)
+
+    with ExitStack() as stack:
         stack.enter_context(pinned_threads())
         session = {
             "started": time.time(),
@@ -485,11 +490,10 @@ def run_campaign(
             "workers": workers,
             "provenance": provenance(rerun_line),
         }
-        _describe(store, policy, session)
-        with store.transaction():
-            store.declare_columns(columns_of(experiment))
-            for key, point in zip(keys, mine, strict=True):
-                store.add_point(key, point, first)
+        store = RunWriter(store_path, resume=resume, identity=identity, begin=start)
+        stack.callback(store.close)
+        if store.on_network:
+            logging.getLogger("disac").warning(store.journal_note)
         if executor is None:
             executor = stack.enter_context(_own_executor(workers, own_pool))
         campaign = _Campaign(
@@ -549,10 +553,9 @@ def _describe(store: RunWriter, policy: StoppingPolicy, session: dict[str, objec
     """Add this session to the run; a policy other than the stored one reopens all points."""
     known = store.meta()
     stopping = policy_to_dict(policy)
-    with store.transaction():
-        if known.get("stopping", stopping) != stopping:
-            store.drop_stops()
-        store.set_meta({"stopping": stopping, "sessions": [*known.get("sessions", ()), session]})
+    if known.get("stopping", stopping) != stopping:
+        store.drop_stops()
+    store.set_meta({"stopping": stopping, "sessions": [*known.get("sessions", ()), session]})
 
 
 @contextmanager

@@ -46,25 +46,26 @@ def design(
     from disac.designs import design as solve
     from disac.designs.precoding.files import save_precoders
     from disac.experiments.plotting.designs import plot_beampatterns, plot_subcarrier_power
-    from disac.experiments.runs.folder import fresh_folder
+    from disac.experiments.runs.folder import new_run
 
     if sinr_db is not None and not -300 <= sinr_db <= 300:
         raise click.UsageError(f"--sinr-db {sinr_db:g}: must be in [-300, 300]")
     scenario, threshold = scenario_of(preset, file, settings, sinr_db)
     threshold_given(threshold)
     say_warnings(scenario)
-    with fresh_folder("design", out) as folder:
-        with told_errors(), said_warnings():
+    with told_errors(), new_run("design", out) as new:
+        folder, made = new.folder, new.staging
+        with said_warnings():
             limits = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
             result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER, **limits)
         for line in summary_lines(result):
             click.echo(line)
-        result.scenario.to_toml(folder / "scenario.toml")
-        save_precoders(folder / "precoders.npz", result)
+        result.scenario.to_toml(made / "scenario.toml")
+        save_precoders(made / "precoders.npz", result)
         if netcdf:
-            save_precoders(folder / "precoders.nc", result)
-        plot_beampatterns(result, folder / "beampatterns")
-        plot_subcarrier_power(result, folder / "subcarrier-power")
+            save_precoders(made / "precoders.nc", result)
+        plot_beampatterns(result, made / "beampatterns")
+        plot_subcarrier_power(result, made / "subcarrier-power")
     click.echo(f"precoders and pictures in {folder}; transmit them with")
     click.echo(f"  disac run link --scenario {folder / 'scenario.toml'} --precoders {folder / 'precoders.npz'}")
 

@@ -250,7 +250,7 @@ def run_link(
     disac run link --set "targets=[[0, 0]]"      one target
     """
     from disac.experiments.runs.design_record import save_design_records
-    from disac.experiments.runs.folder import fresh_folder, rerun_line, usable_cores, write_provenance
+    from disac.experiments.runs.folder import check_begun, new_run, rerun_line, usable_cores, write_provenance
     from disac.experiments.runs.store import StoreError
     from disac.experiments.studies.link import LinkExperiment
     from disac.experiments.studies.link_job import (
@@ -274,6 +274,7 @@ def run_link(
     if resumed is not None:
         refuse_other_options(resumed, "resumed", "workers", "executor", "scheduler", "shard", "trial_timeout")
         with told_errors():
+            check_begun(resumed)
             job, seed, stopping = load_job(resumed)
             shard = shard or stored_shard(resumed)
         folder = resumed
@@ -292,8 +293,9 @@ def run_link(
         if pilots and pilots < scenario.n_users:
             raise click.UsageError(f"--pilots {pilots}: must be 0 or at least the number of users, {scenario.n_users}")
         say_warnings(scenario)
-        with fresh_folder("link", out) as folder:
-            with told_errors(), said_warnings():
+        with told_errors(), new_run("link", out) as new:
+            folder = new.folder
+            with said_warnings():
                 if precoders is not None:
                     designed = loaded_cases(precoders, scenario, symbols, say)
                 else:
@@ -316,9 +318,9 @@ def run_link(
                 n_pilots=pilots,
             )
             job = LinkJob(experiment, designed.infeasible)
-            save_job(job, folder, seed=seed, stopping=stopping)
-            save_design_records(folder, designed.records)
-            write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
+            save_job(job, new.staging, seed=seed, stopping=stopping, shard=shard)
+            save_design_records(new.staging, designed.records)
+            write_provenance(new.staging, click.get_current_context().meta[ARGUMENTS])
     try:
         with told_errors(same_options=False):
             rows = run_job(

@@ -95,10 +95,11 @@ def _figure_command(name: str, summary: str) -> click.Command:
     @_resume_option
     def command(out: Path | None, resumed: Path | None, **options: Any) -> None:
         from disac.experiments.paper.job import run_figure
-        from disac.experiments.runs.folder import new_folder
+        from disac.experiments.runs.folder import run_folder
 
-        folder, settings = resumed or new_folder(name, out), _settings(**options)
-        _keep_origin(folder, f"disac run {name} {settings.options}")
+        settings = _settings(**options)
+        with told_errors():
+            folder = run_folder(name, out, resumed, f"run {name} {settings.options}".split())
         with _resumable(f"disac run {name} {settings.options} --resume {folder}"):
             rows = run_figure(name, folder, settings)
         click.echo(f"{len(rows)} rows in {folder / 'summary.csv'}, picture {folder / (name + '.png')}")
@@ -112,10 +113,11 @@ def _part_command(name: str) -> click.Command:
     @_out_option(name)
     @_resume_option
     def command(out: Path | None, resumed: Path | None, quick: bool, seed: int, workers: int | None) -> None:
-        from disac.experiments.runs.folder import new_folder
+        from disac.experiments.runs.folder import run_folder
 
-        folder, effort = resumed or new_folder(name, out), _effort(name, _settings(workers, quick=quick, seed=seed))
-        _keep_origin(folder, effort.rerun_line)
+        effort = _effort(name, _settings(workers, quick=quick, seed=seed))
+        with told_errors():
+            folder = run_folder(name, out, resumed, effort.rerun_line.split()[1:])
         with _resumable(f"{effort.rerun_line} --resume {folder}"):
             compute_part(name, folder, effort)
         for finding in part(name).judge(folder):
@@ -141,12 +143,12 @@ def _resumable(line: str) -> Iterator[None]:
         raise SystemExit(130) from None
 
 
-def _keep_origin(folder: Path, line: str) -> None:
-    """Write ``rerun.txt`` and ``provenance.json`` of a run that begins; one that goes on keeps what it has."""
-    from disac.experiments.runs.folder import RERUN, write_provenance
+def _begin(name: str, folder: Path, line: str) -> None:
+    """Begin a run in the folder unless it holds one to go on with."""
+    from disac.experiments.runs.folder import begun, run_folder
 
-    if not (folder / RERUN).exists():
-        write_provenance(folder, line.split()[1:])
+    with told_errors():
+        run_folder(name, folder, folder if begun(folder) else None, line.split()[1:])
 
 
 COMMANDS = (
@@ -190,13 +192,12 @@ def reproduce(out: Path, docs: Path | None, check: bool, only: str | None, **opt
     clock = Clock(out)
     for name in names:
         with _resumable("the same command"), clock.section(name):
-            (out / name).mkdir(parents=True, exist_ok=True)
             if name in FIGURES:
-                _keep_origin(out / name, f"disac run {name} {settings.options}")
+                _begin(name, out / name, f"disac run {name} {settings.options}")
                 run_figure(name, out / name, settings)
             else:
                 effort = _effort(name, settings)
-                _keep_origin(out / name, effort.rerun_line)
+                _begin(name, out / name, effort.rerun_line)
                 compute_part(name, out / name, effort)
     if check:
         with clock.section("check"):

@@ -66,7 +66,7 @@ def pareto(
     from disac.experiments.campaign.runner import run_campaign
     from disac.experiments.cli.main import ARGUMENTS, chosen
     from disac.experiments.paper.job import DrawBar
-    from disac.experiments.runs.folder import STORE, new_folder, rerun_line, usable_cores, write_provenance
+    from disac.experiments.runs.folder import STORE, rerun_line, run_folder, usable_cores
     from disac.experiments.statistics.summary import write_csv
     from disac.experiments.studies.pareto_front import pareto_summary, plot_pareto, summary_lines
     from disac.experiments.studies.pareto_sweep import ParetoSweep
@@ -90,9 +90,7 @@ def pareto(
                 localized=localized,
                 mainlobe=mainlobe,
             )
-        folder = resumed or new_folder("pareto", out)
-        if resumed is None:
-            write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
+        folder = run_folder("pareto", out, resumed, click.get_current_context().meta[ARGUMENTS])
         with DrawBar("pareto", every=5) as bar:
             run_campaign(
                 experiment,

@@ -65,7 +65,7 @@ def sidelobes(
     from disac.experiments.campaign.runner import run_campaign
     from disac.experiments.cli.main import ARGUMENTS
     from disac.experiments.paper.job import DrawBar
-    from disac.experiments.runs.folder import STORE, new_folder, rerun_line, usable_cores, write_provenance
+    from disac.experiments.runs.folder import STORE, rerun_line, run_folder, usable_cores
     from disac.experiments.statistics.summary import write_csv
     from disac.experiments.studies.sidelobe_figures import plot_sidelobe_ratios
     from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, sidelobe_summary, summary_lines
@@ -79,9 +79,7 @@ def sidelobes(
             sinr_db or (threshold_given(threshold),),
             n_symbols=symbols,
         )
-        folder = resumed or new_folder("sidelobes", out)
-        if resumed is None:
-            write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
+        folder = run_folder("sidelobes", out, resumed, click.get_current_context().meta[ARGUMENTS])
         with DrawBar("sidelobes") as bar:
             run_campaign(
                 experiment,
@@ -140,24 +138,23 @@ def ambiguity(
     from disac.designs import design
     from disac.estimators.ambiguity import ambiguity_surface
     from disac.experiments.cli.main import ARGUMENTS
-    from disac.experiments.runs.folder import new_folder, write_provenance
+    from disac.experiments.runs.folder import new_run, write_provenance
     from disac.experiments.statistics.summary import write_csv
     from disac.experiments.studies.sidelobe_figures import plot_ambiguity
 
     scenario, threshold = scenario_of(preset, file, settings, sinr_db)
     say_warnings(scenario)
-    with told_errors():
+    with told_errors(), new_run("ambiguity", out) as new:
         result = design(name, scenario, threshold_given(threshold))
         surface = ambiguity_surface(result.scenario, result.covariances, mode=mode, target=target, others=others)
-    folder = new_folder("ambiguity", out)
-    write_provenance(folder, click.get_current_context().meta[ARGUMENTS])
-    plot_ambiguity(result.scenario, surface, folder / "ambiguity")
-    rows = [{"x_m": p.position[0], "y_m": p.position[1], "level_db": p.level_db} for p in surface.sidelobes]
-    if rows:
-        write_csv(rows, folder / "sidelobes.csv")
+        rows = [{"x_m": p.position[0], "y_m": p.position[1], "level_db": p.level_db} for p in surface.sidelobes]
+        write_provenance(new.staging, click.get_current_context().meta[ARGUMENTS])
+        plot_ambiguity(result.scenario, surface, new.staging / "ambiguity")
+        if rows:
+            write_csv(rows, new.staging / "sidelobes.csv")
     for row in rows[:5]:
         click.echo(f"{mode}: sidelobe {row['level_db']:.2f} dB at ({row['x_m']:.2f}, {row['y_m']:.2f}) m")
-    click.echo(f"{len(surface.sidelobes)} sidelobes in the area; picture in {folder}")
+    click.echo(f"{len(surface.sidelobes)} sidelobes in the area; picture in {new.folder}")
 
 
 COMMANDS = (sidelobes, ambiguity)

@@ -14,6 +14,7 @@ from disac.experiments.paper.bounds import DesignSweep, EdgeSweep
 from disac.experiments.paper.scenarios import Channel
 from disac.experiments.paper.sweeps import Sweep, sweep
 from disac.experiments.runs.choices import write_choices
+from disac.experiments.runs.replacing import replace_text
 from disac.experiments.statistics.draws import PointDraws, Row, read_draws, summarize
 from disac.experiments.statistics.summary import write_csv
 from disac.experiments.trials.keys import PointValue
@@ -144,7 +145,7 @@ def _keep_settings(folder: Path, name: str, settings: FigureSettings, n_refined:
                 if stored.get(name) != kept.get(name)
             )
             raise ValueError(f"{folder}: holds a run with {changes}; choose another folder, or see its rerun.txt")
-    path.write_text(json.dumps(kept) + "\n", "utf-8")
+    replace_text(path, json.dumps(kept) + "\n")
 
 
 class DrawBar:

@@ -33,7 +33,11 @@ class OtherCampaign(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Another process writes this run."""
+    """Another process writes this run; ``owner`` says which."""
+
+    def __init__(self, message: str, owner: str = "another program") -> None:
+        super().__init__(message)
+        self.owner = owner
 
 
 class StoreFull(StoreError):
@@ -121,10 +125,11 @@ class WriterLock:
             os.close(self._file)
             time.sleep(0.02)  # it may be a `writer_of` that looks
         else:
-            raise StoreBusy(f"{run} is being written by {owner}; a run has one writer at a time")
-        os.ftruncate(self._file, 0)
+            raise StoreBusy(f"{run} is being written by {owner}; a run has one writer at a time", owner)
         started = time.strftime("%Y-%m-%d %H:%M:%S %z")
-        os.write(self._file, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode())
+        with suppress(OSError):  # on a full disk the lock holds all the same, only without a name
+            os.ftruncate(self._file, 0)
+            os.write(self._file, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode())
 
     def release(self) -> None:
         """Give the run free and remove the lock file."""

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -398,9 +398,19 @@ class RunWriter(RunReader):
     """The one writer of a run: creates the file or goes on with it."""
 
     def __init__(
-        self, path: str | os.PathLike[str], *, resume: bool = False, identity: Mapping[str, object] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = False,
+        identity: Mapping[str, object] | None = None,
+        begin: Callable[[Self], object] | None = None,
     ) -> None:
         """Create a run, or with ``resume`` go on with it if it exists and its meta values agree with ``identity``.
+
+        Parameters
+        ----------
+        begin : called with this writer inside the transaction that creates the run, or, for a run that exists, inside
+            one of its own: what it adds is there from the first moment or not at all.
 
         Raises
         ------
@@ -423,14 +433,16 @@ class RunWriter(RunReader):
         try:
             with explained(self.path):
                 self._db = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-            self._open_for_writing(identity or {})
+            self._open_for_writing(identity or {}, begin)
         except BaseException:
             if hasattr(self, "_db"):
                 self._db.close()
             self._lock.release()
             raise
 
-    def _open_for_writing(self, identity: Mapping[str, object]) -> None:
+    def _open_for_writing(
+        self, identity: Mapping[str, object], begin: Callable[[Self], object] | None = None
+    ) -> None:
         if self._has_tables():
             self.check()
             known = self.meta()
@@ -447,15 +459,17 @@ class RunWriter(RunReader):
         self.on_network = is_network_file_system(self.file_system)
         self._query(f"PRAGMA journal_mode = {'TRUNCATE' if self.on_network else 'WAL'}")
         self._query(f"PRAGMA synchronous = {'FULL' if self.journal_mode != 'wal' else 'NORMAL'}")
-        if not self._has_tables():
-            with self.transaction():
+        with self.transaction():
+            if not self._has_tables():
                 for statement in _SCHEMA.split(";"):
                     self._query(statement)
                 self.set_meta(identity)
                 self._query(f"PRAGMA user_version = {SCHEMA_VERSION}")
                 self._query(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._kinds = self.kinds()
-        self._next = {point.key: point.first_trial + point.trials for point in self.points()}
+            self._kinds = self.kinds()
+            self._next = {point.key: point.first_trial + point.trials for point in self.points()}
+            if begin is not None:
+                begin(self)
 
     def _has_tables(self) -> bool:
         with explained(self.path):

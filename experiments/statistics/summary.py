@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri
 
+from disac.experiments.runs.replacing import replacing
 from disac.experiments.statistics.intervals import (
     bootstrap_rmse_interval,
     chi_square_rmse_interval,
@@ -156,7 +157,7 @@ def _detection(records: Sequence[Record], level: float) -> Row:
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """Write rows with the union of their columns, in the order in which they first appear."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)

@@ -164,7 +164,9 @@ def stopping_policy(
     return FirstOf((*others, TrialCap(trials))) if others else FixedTrials(trials)
 
 
-def save_job(job: LinkJob, folder: Path, *, seed: int, stopping: StoppingPolicy) -> None:
+def save_job(
+    job: LinkJob, folder: Path, *, seed: int, stopping: StoppingPolicy, shard: tuple[int, int] | None = None
+) -> None:
     """Write everything that a resumed run needs: settings as TOML, scenarios and precoders beside it."""
     from disac.designs.precoding.files import SavedPrecoders, save_precoders
     from disac.experiments.trials.stopping import policy_to_dict
@@ -178,6 +180,7 @@ def save_job(job: LinkJob, folder: Path, *, seed: int, stopping: StoppingPolicy)
         "modes": list(e.modes),
         "radar": e.radar,
         "n_pilots": e.n_pilots,
+        **({} if shard is None else {"shard": list(shard)}),
         "cases": [],
         "infeasible": [{"reason": reason, **point} for point, reason in job.infeasible],
     }
@@ -240,14 +243,9 @@ def load_job(folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
 
 
 def stored_shard(folder: Path) -> tuple[int, int] | None:
-    """Part (i, n) of all trials that the folder's run is; None for all of them, or before the first commit."""
-    from disac.experiments.runs.store import RunReader
-
-    if not (folder / STORE).is_file():
-        return None
-    with RunReader(folder / STORE) as run:
-        stored = run.meta()["shard"]
-    return None if stored is None else (int(stored[0]), int(stored[1]))
+    """Part (i, n) of all trials that the folder's run is; None for all of them."""
+    part = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8")).get("shard")
+    return None if part is None else (int(part[0]), int(part[1]))
 
 
 def run_job(

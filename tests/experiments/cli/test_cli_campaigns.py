@@ -185,11 +185,11 @@ def test_where_the_run_goes_is_checked_before_anything_is_solved(tmp_path, monke
     assert isinstance(_invoke(*UNIFORM, "--out", tmp_path / "fine").exception, AssertionError)
 
 
-def test_a_network_file_system_is_told_before_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("disac.experiments.runs.folder.file_system_type", lambda path: "nfs4")
+def test_a_network_file_system_is_told_before_the_run(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("disac.experiments.runs.store.file_system_type", lambda path: "nfs4")
     result = _invoke(*UNIFORM, "--workers", 1, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
-    assert "network file system (nfs4)" in result.output
+    assert "network file system (nfs4)" in caplog.text
 
 
 def test_a_trial_that_takes_too_long_is_a_failed_trial(tmp_path):
