@@ -16,13 +16,17 @@ from .precoders import transmitted_covariances as transmitted_covariances
 from .precoding.files import SavedPrecoders as SavedPrecoders
 from .precoding.files import load_precoders as load_precoders
 from .precoding.files import save_precoders as save_precoders
+from .precoding.measure import fixed_design as fixed_design
 from .problem.refusals import InfeasibilityProof as InfeasibilityProof
 from .problem.refusals import Infeasible as Infeasible
 from .problem.refusals import SidelobeProof as SidelobeProof
 from .problem.refusals import SidelobesInfeasible as SidelobesInfeasible
 from .registry import DEFAULT_SOLVER as DEFAULT_SOLVER
 from .registry import SOLVERS as SOLVERS
+from .registry import DesignInfo as DesignInfo
 from .registry import design as design
+from .registry import design_info as design_info
+from .registry import design_label as design_label
 from .registry import design_names as design_names
 from .registry import register_design as register_design
 from .result import Certificate as Certificate

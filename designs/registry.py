@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
+import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from numbers import Real
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from disac.designs.result import DesignResult
+from disac.registration import Registry, declared_names
 from disac.simulator import Scenario
 
 DEFAULT_SOLVER = "native"
@@ -20,87 +22,179 @@ SOLVERS = ("native", "clarabel", "scs", "mosek")
 Design: TypeAlias = Callable[..., DesignResult]
 """A registered design: (scenario, sinr_db, solver=...) in, precoders with their certificate out.
 
-One that limits sidelobes takes ``sidelobe_db`` and ``mainlobe`` by these names too.
+Further keyword parameters are its options; :func:`design` hands them on. One that solves no convex problem need not
+take ``solver``.
 """
 
-
-_BUILT_IN = {
-    "p1": "p1",
-    "p1-noncoherent": "p1_noncoherent",
-    "p2": "p2",
-    "p3": "p3",
-    "p3-true": "p3",
-    "p4": "p4",
-    "p4-p2": "p4",
-    "p4-p3": "p4",
-    "sensing-only": "sensing_only",
-    "comm-only": "comm_only",
-    "uniform": "uniform",
-    "single-node": "single_node",
-}
-_registered: dict[str, Design] = {}
+_designs: Registry[Design] = Registry(
+    "design", "disac.designs", declared_names("disac.designs.catalogue", "register_design")
+)
 
 
-def register_design(name: str) -> Callable[[Design], Design]:
-    """Decorator that makes a function known as design ``name``, from any package."""
+@dataclass(frozen=True)
+class DesignInfo:
+    """What a design states about itself where it is registered.
 
-    def register(function: Design) -> Design:
-        if name in _registered and _registered[name] is not function:
-            raise ValueError(f"name = {name!r}: a design of this name is already registered")
-        _registered[name] = function
-        return function
+    Attributes
+    ----------
+    name : str
+        Its name in options, tables and files.
+    label : str
+        What legends call it.
+    tight : bool
+        Its precoders lose nothing against the problem that it solves.
+    bounds_value : bool
+        Its ``lower_bound`` bounds the CRB of what is sent. False where another objective is minimized.
+    depends_on_sinr : bool
+        What is sent depends on the SINR threshold. False where the threshold is only checked, or ignored.
+    options : mapping of str to default
+        Keyword parameters of the design besides ``solver``.
+    """
 
-    return register
+    name: str
+    label: str
+    tight: bool
+    bounds_value: bool
+    depends_on_sinr: bool
+    options: Mapping[str, Any]
+
+
+def register_design(
+    name: str,
+    *,
+    label: str | None = None,
+    tight: bool = False,
+    bounds_value: bool = True,
+    depends_on_sinr: bool = True,
+) -> Callable[[Design], Design]:
+    """Decorator that makes a function known as design ``name``, from any package.
+
+    Parameters
+    ----------
+    name : str
+        Name in options, tables and files, without commas and spaces.
+    label, tight, bounds_value, depends_on_sinr
+        See :class:`DesignInfo`; the label is the name unless it is given.
+
+    Raises
+    ------
+    ValueError : another design has the name.
+
+    Examples
+    --------
+    >>> from disac.designs import design, fixed_design, register_design
+    >>> from disac.simulator import Scenario
+    >>> import numpy as np
+    >>> @register_design("one-beam-doc", label="One beam", depends_on_sinr=False)
+    ... def one_beam(scenario, sinr_db, *, share=1.0):
+    ...     s = scenario
+    ...     comm = np.zeros((s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx))
+    ...     level = np.sqrt(share * s.tx_power / s.n_subcarriers)
+    ...     radar = np.broadcast_to(level * np.eye(s.n_tx), (s.n_nodes, s.n_subcarriers, s.n_tx, s.n_tx))
+    ...     return fixed_design(s, comm, radar, name="one-beam-doc")
+    >>> design("one-beam-doc", Scenario.preset("fig4"), None, share=0.5).certificate.antenna_power.max().round(3)
+    np.float64(50.0)
+    """
+    return _designs.register(name, label=label, tight=tight, bounds_value=bounds_value, depends_on_sinr=depends_on_sinr)
 
 
 def design_names() -> tuple[str, ...]:
     """Names of all designs, built-in ones first."""
-    return (*_BUILT_IN, *(name for name in _registered if name not in _BUILT_IN))
+    return _designs.names()
+
+
+def design_label(name: str) -> str:
+    """What legends and tables for readers call a design; a name that is not known here stays as it is."""
+    return _designs.label(name)
+
+
+def design_info(name: str) -> DesignInfo:
+    """What a design states about itself.
+
+    Raises
+    ------
+    ValueError : there is no design of this name.
+    """
+    entry = _designs.entry(name)
+    facts = {"tight": False, "bounds_value": True, "depends_on_sinr": True} | dict(entry.facts)
+    return DesignInfo(name=name, label=entry.label, options=_options(entry.value), **facts)
+
+
+def _options(function: Design) -> dict[str, Any]:
+    """Keyword parameters of a design besides scenario, threshold and solver, with their defaults."""
+    named = list(inspect.signature(function).parameters.values())[2:]
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return {p.name: p.default for p in named if p.kind in kinds and p.name != "solver"}
 
 
 def design(
-    name: str,
-    scenario: Scenario,
-    sinr_db: float | None,
-    *,
-    solver: str = DEFAULT_SOLVER,
-    sidelobe_db: float | None = None,
-    mainlobe: float | None = None,
+    name: str, scenario: Scenario, sinr_db: float | None, *, solver: str = DEFAULT_SOLVER, **options: Any
 ) -> DesignResult:
     """Precoders of design ``name`` for every user's SINR at or above ``sinr_db`` on every subcarrier.
 
     Parameters
     ----------
-    name : one of :func:`design_names`.
-    scenario : what is true.
-    sinr_db : threshold Gamma_c of Eq. (14c) [dB]; None asks for no SINR.
-    solver : one of :data:`SOLVERS`.
-    sidelobe_db : P.4 only: highest range sidelobe of any link over its peak [dB]; None for what equal powers on the
-        same subcarriers have.
-    mainlobe : P.4 only: where the sidelobes begin, in units of the first minimum that equal powers have (default 1).
-        It must leave a delay outside the main lobe on some node, and a node with fewer than three subcarriers has none;
-        nodes without one are warned of.
+    name : str
+        One of :func:`design_names`.
+    scenario : Scenario
+        What is true.
+    sinr_db : float or None
+        Threshold Gamma_c of Eq. (14c) [dB]; None asks for no SINR.
+    solver : str
+        One of :data:`SOLVERS`.
+    **options
+        What the design takes besides (:func:`design_info`); None leaves an option at its default. Those of P.4:
+        ``sidelobe_db``, the highest range sidelobe of any link over its peak [dB], by default what equal powers on the
+        same subcarriers have; ``mainlobe``, where the sidelobes begin, in units of the first minimum that equal powers
+        have (default 1). It must leave a delay outside the main lobe on some node, and a node with fewer than three
+        subcarriers has none; nodes without one are warned of.
 
     Raises
     ------
     Infeasible : the threshold is out of reach; carries the largest feasible one and a proof.
     SidelobesInfeasible : the sidelobe level is; carries the lowest feasible one and a proof.
     Unidentifiable : the targets cannot be localized in this geometry.
-    ValueError : unknown name or solver, threshold out of range; P.4: a limit that would limit no sidelobe.
+    ValueError : unknown name or solver, threshold out of range, an option that the design does not take; P.4: a limit
+        that would limit no sidelobe.
+    TypeError : what is registered under the name returns no `DesignResult`.
     """
-    if name not in design_names():
-        raise ValueError(f"design = {name!r}: must be one of {', '.join(design_names())}")
+    function = _designs.get(name)
     if solver not in SOLVERS:
         raise ValueError(f"solver = {solver!r}: must be one of {', '.join(SOLVERS)}")
     is_number = isinstance(sinr_db, Real) and not isinstance(sinr_db, bool)
     if sinr_db is not None and not (is_number and -300 <= sinr_db <= 300):
         raise ValueError(f"sinr_db = {sinr_db!r}: must be a finite number within [-300, 300] dB")
-    if name not in _registered:
-        importlib.import_module(f"disac.designs.catalogue.{_BUILT_IN[name]}")
-    function = _registered[name]
-    options = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
+    parameters = inspect.signature(function).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     given = {option: value for option, value in options.items() if value is not None}
-    ignored = set(given) - set(inspect.signature(function).parameters)
-    if ignored:
-        raise ValueError(f"{min(ignored)} = {given[min(ignored)]}: design {name} does not limit sidelobes; p4 does")
-    return function(scenario, sinr_db, solver=solver, **given)
+    if not takes_any:
+        _refuse_unknown(name, given, _options(function))
+    if takes_any or "solver" in parameters:
+        given["solver"] = solver
+    result = function(scenario, sinr_db, **given)
+    if not isinstance(result, DesignResult):
+        raise TypeError(f"design = {name!r}: returned {type(result).__name__}, a design must return a DesignResult")
+    return result
+
+
+def _refuse_unknown(name: str, given: Mapping[str, Any], taken: Mapping[str, Any]) -> None:
+    unknown = sorted(set(given) - set(taken))
+    if not unknown:
+        return
+    option = unknown[0]
+    others = [other for other in design_names() if option in _options_if_importable(other)]
+    if others:
+        hint = f"; {', '.join(others)} {'does' if len(others) == 1 else 'do'}"
+    else:
+        near = difflib.get_close_matches(option, taken, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+    own = f"its options are {', '.join(taken)}" if taken else "it has no options"
+    raise ValueError(f"{option} = {given[option]!r}: design {name} does not take {option}, {own}{hint}")
+
+
+def _options_if_importable(name: str) -> Mapping[str, Any]:
+    """Options of a design, none where its package cannot be imported."""
+    try:
+        return _options(_designs.get(name))
+    except ValueError:
+        return {}

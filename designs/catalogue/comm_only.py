@@ -14,7 +14,7 @@ from disac.designs.result import DesignResult
 from disac.simulator import Scenario
 
 
-@register_design("comm-only")
+@register_design("comm-only", label="communication only", tight=True, depends_on_sinr=False)
 def comm_only(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """Max-min SINR by noncoherent joint transmission: data alone, at the certified edge of feasibility.
 
@@ -33,4 +33,4 @@ def comm_only(scenario: Scenario, sinr_db: float | None, *, solver: str) -> Desi
         raise Infeasible("comm-only", sinr_db, edge.sinr_db, edge.proof)
     silent = np.zeros((scenario.n_nodes, scenario.n_subcarriers, scenario.n_tx, scenario.n_tx), dtype=complex)
     seconds = time.perf_counter() - started
-    return fixed_design("comm-only", scenario, sinr_db, edge.comm_precoders, silent, seconds)
+    return fixed_design(scenario, edge.comm_precoders, silent, name="comm-only", sinr_db=sinr_db, solve_seconds=seconds)

@@ -35,7 +35,7 @@ ComplexArray = NDArray[np.complex128]
 Precoders = tuple[ComplexArray, ComplexArray]
 
 
-@register_design("p1-noncoherent")
+@register_design("p1-noncoherent", label="P.1 block-diagonal")
 def p1_noncoherent(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """Least CRB with R_l = blkdiag(R_nn,l), sent by one node per user and subcarrier where that reaches the SINR.
 

@@ -16,7 +16,7 @@ from disac.simulator import Scenario
 ComplexArray = NDArray[np.complex128]
 
 
-@register_design("p2")
+@register_design("p2", label="P.2", tight=True)
 def p2(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """Least CRB under interleaved subcarriers, Eq. (32), with the tight extraction of Theorem 3."""
     return convex_design("p2", RelaxedProblem(scenario, "interleaved", sinr_db), solver, extract)

@@ -20,7 +20,7 @@ ComplexArray = NDArray[np.complex128]
 Precoders = tuple[ComplexArray, ComplexArray]
 
 
-@register_design("p3")
+@register_design("p3", label="P.3", bounds_value=False)
 def p3(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """P.3 as published, Eq. (39): F from each node's covariance averaged over its own subcarriers.
 
@@ -30,7 +30,7 @@ def p3(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResul
     return convex_design("p3", RelaxedProblem(scenario, "beamforming-averaged", sinr_db), solver, extract)
 
 
-@register_design("p3-true")
+@register_design("p3-true", label="P.3, own CRB")
 def p3_true(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """The signals of P.3, Eq. (36), optimized for their own CRB instead of the averaged one.
 

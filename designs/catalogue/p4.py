@@ -19,7 +19,7 @@ from disac.designs.result import DesignResult
 from disac.simulator import Scenario
 
 
-@register_design("p4")
+@register_design("p4", label="P.4 (P.1)")
 def p4(
     scenario: Scenario, sinr_db: float | None, *, solver: str, sidelobe_db: float | None = None, mainlobe: float = 1.0
 ) -> DesignResult:
@@ -27,7 +27,7 @@ def p4(
     return _limited("p4", scenario, sinr_db, solver, sidelobe_db, mainlobe, p1.extract)
 
 
-@register_design("p4-p2")
+@register_design("p4-p2", label="P.4 (P.2)")
 def p4_p2(
     scenario: Scenario, sinr_db: float | None, *, solver: str, sidelobe_db: float | None = None, mainlobe: float = 1.0
 ) -> DesignResult:
@@ -35,7 +35,7 @@ def p4_p2(
     return _limited("p4-p2", scenario, sinr_db, solver, sidelobe_db, mainlobe, p2.extract)
 
 
-@register_design("p4-p3")
+@register_design("p4-p3", label="P.4 (P.3)", bounds_value=False)
 def p4_p3(
     scenario: Scenario, sinr_db: float | None, *, solver: str, sidelobe_db: float | None = None, mainlobe: float = 1.0
 ) -> DesignResult:

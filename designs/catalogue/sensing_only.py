@@ -15,7 +15,7 @@ from disac.simulator import Scenario
 ComplexArray = NDArray[np.complex128]
 
 
-@register_design("sensing-only")
+@register_design("sensing-only", label="sensing only", tight=True, depends_on_sinr=False)
 def sensing_only(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """P.1 without its SINR constraints: radar signals alone, correlated across nodes. ``sinr_db`` is not used."""
     del sinr_db

@@ -13,7 +13,7 @@ from disac.designs.result import DesignResult
 from disac.simulator import Scenario
 
 
-@register_design("single-node")
+@register_design("single-node", label="single node", tight=True)
 def single_node(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """The best single node: every node is tried alone on all subcarriers, the others neither send nor receive.
 

@@ -13,7 +13,7 @@ from disac.designs.result import DesignResult
 from disac.simulator import Scenario
 
 
-@register_design("uniform")
+@register_design("uniform", label="equal power", tight=True, depends_on_sinr=False)
 def uniform(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """R_nn,l = (P_T / L) I at every node, as much of it data as isotropy allows.
 
@@ -34,6 +34,5 @@ def uniform(scenario: Scenario, sinr_db: float | None, *, solver: str) -> Design
     for node in range(n_nodes):
         radar_precoders[node, :, :, node] = factors(rest[node])
     radar = radar_precoders.reshape(n_nodes, scenario.n_subcarriers, n_tx, n_nodes * n_tx)
-    return fixed_design(
-        "uniform", scenario, sinr_db, np.ascontiguousarray(comm_precoders), radar, time.perf_counter() - started
-    )
+    seconds = time.perf_counter() - started
+    return fixed_design(scenario, comm_precoders, radar, name="uniform", sinr_db=sinr_db, solve_seconds=seconds)

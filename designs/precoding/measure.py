@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from disac.designs.bounds.crb import crb
 from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
@@ -75,21 +75,63 @@ def measure(
     )
 
 
+POWER_LIMIT = 1e-6
+"""Largest relative excess over P_T that given precoders may have, room for rounding alone."""
+
+
 def fixed_design(
-    name: str,
     scenario: Scenario,
-    sinr_db: float | None,
-    comm_precoders: ComplexArray,
-    radar_precoders: ComplexArray,
-    solve_seconds: float,
+    comm_precoders: ArrayLike,
+    radar_precoders: ArrayLike,
+    *,
+    name: str = "fixed",
+    sinr_db: float | None = None,
+    solve_seconds: float = 0.0,
 ) -> DesignResult:
-    """The result of a design that has no CRB problem to solve: bound, relaxed value and value coincide.
+    """The result of transmitting given precoders: their CRB, power and SINR, recomputed from them.
+
+    Nothing is optimized, so ``lower_bound``, ``relaxed_value`` and ``value`` coincide; ``certificate.sinr`` states the
+    SINR of Eq. (7) that is reached, ``certificate.antenna_power`` the powers of Eq. (14b).
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is true.
+    comm_precoders : (N, U, L, M_t) array_like of complex
+        Data precoders, in units of the root of ``scenario.tx_power``.
+    radar_precoders : (N, L, M_t, q) array_like of complex
+        Radar precoders of q streams shared by all nodes; q = 0 sends none.
+    name : str
+        What tables and legends call it.
+    sinr_db : float or None
+        Threshold that is refused where it is missed [dB]; None only states what is reached.
+    solve_seconds : float
+        Time that it took to find the precoders [s].
 
     Raises
     ------
-    Infeasible : its precoders do not reach ``sinr_db``.
+    ValueError : a shape does not fit the scenario, a value is not finite, or an antenna sends more than P_T.
+    Infeasible : the precoders do not reach ``sinr_db``.
+    Unidentifiable : these signals do not localize the targets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disac.designs import fixed_design
+    >>> from disac.simulator import Scenario
+    >>> s = Scenario.preset("fig4")
+    >>> comm = np.zeros((s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx))
+    >>> radar = np.zeros((s.n_nodes, s.n_subcarriers, s.n_tx, s.n_tx))
+    >>> radar[:] = np.sqrt(s.tx_power / s.n_subcarriers) * np.eye(s.n_tx)
+    >>> result = fixed_design(s, comm, radar, name="isotropic radar")
+    >>> bool(np.allclose(result.certificate.antenna_power, s.tx_power))
+    True
     """
-    sent = measure(scenario, sinr_db, comm_precoders, radar_precoders)
+    s = scenario
+    comm = _precoders("comm_precoders", comm_precoders, (s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx))
+    radar = _precoders("radar_precoders", radar_precoders, (s.n_nodes, s.n_subcarriers, s.n_tx, None))
+    _check_power(s, comm, radar)
+    sent = measure(scenario, sinr_db, comm, radar)
     if sinr_db is not None and scenario.n_users:
         reached_db = float(10 * np.log10(max(float(sent.certificate.sinr.min()), 1e-300)))
         if reached_db < sinr_db - 1e-9:
@@ -100,8 +142,8 @@ def fixed_design(
         solver="closed form",
         scenario=scenario,
         covariances=sent.covariances,
-        comm_precoders=comm_precoders,
-        radar_precoders=radar_precoders,
+        comm_precoders=comm,
+        radar_precoders=radar,
         lower_bound=sent.value,
         relaxed_value=sent.value,
         value=sent.value,
@@ -109,3 +151,28 @@ def fixed_design(
         solve_seconds=solve_seconds,
         solver_status="closed form",
     )
+
+
+def _precoders(field: str, values: ArrayLike, shape: tuple[int | None, ...]) -> ComplexArray:
+    """The array as complex, contiguous and of a shape where None stands for any length."""
+    array = np.asarray(values)
+    wanted = ", ".join("q" if length is None else str(length) for length in shape)
+    fits = array.ndim == len(shape) and all(w in (None, n) for w, n in zip(shape, array.shape, strict=True))
+    if not fits:
+        raise ValueError(f"{field} has shape {array.shape}: must be ({wanted})")
+    if array.dtype.kind not in "fciu":
+        raise ValueError(f"{field} has dtype {array.dtype}: must be numbers")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{field}{list(where)} = {array[where]}: must be finite")
+    return np.ascontiguousarray(array, dtype=np.complex128)
+
+
+def _check_power(scenario: Scenario, comm: ComplexArray, radar: ComplexArray) -> None:
+    power = antenna_power(transmitted_covariances(comm, radar)).reshape(scenario.n_nodes, scenario.n_tx)
+    node, antenna = np.unravel_index(int(power.argmax()), power.shape)
+    if power[node, antenna] > scenario.tx_power * (1 + POWER_LIMIT):
+        raise ValueError(
+            f"comm_precoders and radar_precoders: antenna {antenna} of node {node} sends {power[node, antenna]:.6g} "
+            f"over all subcarriers: must be at most tx_power = {scenario.tx_power:g} (Eq. 14b)"
+        )

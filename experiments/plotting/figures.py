@@ -48,30 +48,15 @@ _FIELD_LABELS = {
     "sinr_db": r"$\Gamma_c$ = {:g} dB",
     "bandwidth_hz": "B = {:.3g} Hz",
 }
-DESIGN_NAMES = {
-    "p1": "P.1",
-    "p1-direct": "P.1, direct extraction",
-    "p1-noncoherent": "P.1 block-diagonal",
-    "p2": "P.2",
-    "p3": "P.3",
-    "p3-true": "P.3, own CRB",
-    "p4": "P.4 (P.1)",
-    "p4-p2": "P.4 (P.2)",
-    "p4-p3": "P.4 (P.3)",
-    "uniform": "equal power",
-    "sensing-only": "sensing only",
-    "comm-only": "communication only",
-    "single-node": "single node",
-}
-"""What pictures call the designs."""
-
 _SIDES = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0))
 """Where a text may stand beside its place, from the one preferred on: right or left, above or below."""
 
 
 def design_name(name: str) -> str:
-    """What pictures call a design; one from elsewhere keeps the name that it is registered with."""
-    return DESIGN_NAMES.get(name, name)
+    """What pictures call a design: the label that it is registered with; one that is not known here keeps its name."""
+    from disac.designs import design_label
+
+    return design_label(name)
 
 
 @contextmanager

@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 RealArray = NDArray[np.float64]
 Row = dict[str, Any]
 
-WITHOUT_THRESHOLD = ("uniform", "comm-only", "sensing-only")
-"""Baselines whose signals do not depend on Gamma_c: one point each, without ``sinr_db``."""
-
-DIRECT = "p1-direct"
-"""P.1 by direct extraction: its precoders without the slow local search, with nearly the same RCRB."""
-
 REFERENCE = "p3"
 """The design that the paper expects to have the lowest sidelobes; the others are compared with it draw by draw."""
 
@@ -45,7 +39,7 @@ class SidelobeSweep:
     Attributes
     ----------
     scenario : what the draws have in common; amplitudes and channels are drawn from its models, or from the paper's.
-    designs : names known to :func:`disac.designs.design`, or :data:`DIRECT`.
+    designs : names known to :func:`disac.designs.design`.
     sinr_db : thresholds Gamma_c [dB].
     n_symbols : numbers of OFDM symbols T for which each draw's symbols are drawn and profiled too.
     order : QAM order of those symbols.
@@ -63,8 +57,8 @@ class SidelobeSweep:
         from disac.designs import design_names
 
         for name in self.designs:
-            if name not in (*design_names(), DIRECT):
-                raise ValueError(f"designs = {name!r}: must be one of {', '.join((*design_names(), DIRECT))}")
+            if name not in design_names():
+                raise ValueError(f"designs = {name!r}: must be one of {', '.join(design_names())}")
         if any(t < 1 for t in self.n_symbols):
             raise ValueError(f"n_symbols = {self.n_symbols}: must be at least 1")
 
@@ -92,10 +86,12 @@ class SidelobeSweep:
         return {"scenario": self.scenario.digest, "n_symbols": list(self.n_symbols), "order": self.order}
 
     def points(self) -> list[dict[str, PointValue]]:
-        """One point per design and threshold; baselines that know no threshold have one point."""
+        """One point per design and threshold; designs whose signals do not depend on it have one point without."""
+        from disac.designs import design_info
+
         points: list[dict[str, PointValue]] = []
         for name in self.designs:
-            if name in WITHOUT_THRESHOLD:
+            if not design_info(name).depends_on_sinr:
                 points.append({"design": name})
             else:
                 points += [{"design": name, "sinr_db": float(level)} for level in self.sinr_db]
@@ -110,14 +106,14 @@ class SidelobeSweep:
         return [self._record(context, key) for key in keys]
 
     def _record(self, point: Point, key: TrialKey) -> Record:
-        from disac.designs import Infeasible
+        from disac.designs import Infeasible, design
         from disac.estimators.range_profile import expected_spectrum, realized_spectrum
 
         record: Record = {name: float("nan") for name in self.columns}
         scenario = redraw(self.scenario, key)
         threshold = float(point["sinr_db"]) if "sinr_db" in point else None
         try:
-            result = designed(str(point["design"]), scenario, threshold)
+            result = design(str(point["design"]), scenario, threshold)
         except Infeasible:
             return {**record, "feasible": False}
         record |= {"feasible": True, "rcrb_m": result.rcrb_m}
@@ -132,26 +128,6 @@ class SidelobeSweep:
                 levels = profile_levels(spectrum)
                 record |= {_column(stem, signal, node, target): value for stem, value in levels.items()}
         return record
-
-
-def designed(name: str, scenario: Scenario, sinr_db: float | None) -> DesignResult:
-    """What a design sends.
-
-    Raises
-    ------
-    Infeasible : the threshold is out of reach.
-    """
-    from disac.designs import DEFAULT_SOLVER, design
-    from disac.designs.convex import assemble, solve_certified
-    from disac.designs.precoding.joint_extraction import fitted
-    from disac.designs.problem.relaxed import RelaxedProblem
-
-    if name != DIRECT:
-        return design(name, scenario, sinr_db)
-    problem = RelaxedProblem(scenario, "joint", sinr_db)
-    certified = solve_certified(name, problem, DEFAULT_SOLVER)
-    precoders = fitted(scenario, problem.sinr, certified.point)
-    return assemble(name, problem, DEFAULT_SOLVER, certified, *precoders)
 
 
 _QUANTITIES = (

@@ -10,15 +10,15 @@ from disac.experiments.runs.folder import STORE
 from disac.experiments.statistics.summary import write_csv
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.parts import Effort, Part
-from disac.experiments.studies.sidelobe_sweep import DIRECT, WITHOUT_THRESHOLD, SidelobeSweep, sidelobe_summary
+from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, sidelobe_summary
 from disac.simulator import Scenario
 
-DESIGNS = ("p3", "p2", "uniform", "sensing-only", DIRECT, "p1-noncoherent", "comm-only")
+DESIGNS = ("p3", "p2", "uniform", "sensing-only", "p1-direct", "p1-noncoherent", "comm-only")
 QUICK_DESIGNS = DESIGNS[:4]
 SINR_DB = (0.0, 20.0, 35.0)
 N_SYMBOLS = (1, 16)
 DRAWS, QUICK_DRAWS = 100, 10
-NAMES = {DIRECT: "P.1", "p1-noncoherent": "block-diagonal P.1", "p2": "P.2"}
+NAMES = {"p1-direct": "P.1", "p1-noncoherent": "block-diagonal P.1", "p2": "P.2"}
 AVOIDED_WITHIN_DB = 1.0
 """Sidelobes count as those of equal power where the interval of the PSLR lies this near to theirs."""
 
@@ -135,7 +135,7 @@ PART = Part(
             "sidelobe",
             "highest level outside the main lobe that equal power on the node's subcarriers has, in one period",
         ),
-        ("baselines", f"{', '.join(WITHOUT_THRESHOLD)} know no threshold and are one point each"),
+        ("baselines", "uniform, comm-only and sensing-only know no threshold and are one point each"),
         ("data", "QPSK, constant-modulus radar sequences in the realized profiles"),
     ),
 )

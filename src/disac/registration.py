@@ -110,8 +110,11 @@ class Registry(Generic[T]):
         return self.entry(name).value
 
     def label(self, name: str) -> str:
-        """What legends call ``name``; the name itself where it is not known here, as in a run from elsewhere."""
-        return self.entry(name).label if name in self else name
+        """What legends call ``name``; the name itself where it cannot be found here, as in a run from elsewhere."""
+        try:
+            return self.entry(name).label
+        except ValueError:
+            return name
 
     def entry(self, name: str) -> Entry[T]:
         """The object of a name with its label and facts; raises like :meth:`get`."""

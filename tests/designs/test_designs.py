@@ -160,8 +160,8 @@ def test_without_a_threshold_users_ask_for_nothing(name):
 
 def test_unknown_names_and_values_are_refused():
     scenario = scene()
-    with pytest.raises(ValueError, match=r"design = 'p9': must be one of p1, p1-noncoherent"):
-        design("p9", scenario, 10.0)
+    with pytest.raises(ValueError, match=r"design = 'uniforn': must be one of .*p1, .*; did you mean 'uniform'\?"):
+        design("uniforn", scenario, 10.0)
     with pytest.raises(ValueError, match=r"solver = 'glpk': must be one of native"):
         design("p2", scenario, 10.0, solver="glpk")
     with pytest.raises(ValueError, match=r"sinr_db = nan"):

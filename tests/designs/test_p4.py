@@ -96,7 +96,10 @@ def test_bad_levels_and_designs_without_limits_are_refused():
         design("p4-p2", scenario, 3.0, sidelobe_db=1.0)
     with pytest.raises(ValueError, match=r"mainlobe = 0.5: must be a number of at least 1"):
         design("p4-p2", scenario, 3.0, mainlobe=0.5)
-    with pytest.raises(ValueError, match=r"sidelobe_db = -13.0: design p2 does not limit sidelobes"):
+    with pytest.raises(
+        ValueError,
+        match=r"design p2 does not take sidelobe_db, it has no options; p4, p4-p2, p4-p3 do",
+    ):
         design("p2", scenario, 3.0, sidelobe_db=-13.0)
 
 
