@@ -1,3 +1,4 @@
+from .bounds.clocks import clock_bias as clock_bias
 from .bounds.crb import Bound as Bound
 from .bounds.crb import Unidentifiable as Unidentifiable
 from .bounds.crb import crb as crb

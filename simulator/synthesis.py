@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from disac.simulator.clocks import late_clock, late_start
 from disac.simulator.steering import delay_vector, steering_vector
 
 if TYPE_CHECKING:
@@ -57,12 +58,13 @@ def synthesize(
     *,
     rng: np.random.Generator | None = None,
     phases: ArrayLike | None = None,
+    clock_offsets_s: ArrayLike | None = None,
     out: AnyComplexArray | None = None,
 ) -> AnyComplexArray:
     """Received samples of every node, Eq. (5) and (6).
 
     y_{n,l}[t] = sum_{m,k} b_{n,m}^k e^{j(phi_m-phi_n)} d_l(tau_{n,m}^k) a_r(theta_n^k) a_t(theta_m^k)^T x_{m,l}[t] + z
-    with tau_{n,m}^k = tau_n^k + tau_m^k and z of CN(0, sigma_s^2 / L).
+    with tau_{n,m}^k = tau_n^k + tau_m^k + delta_n - delta_m and z of CN(0, sigma_s^2 / L).
 
     Parameters
     ----------
@@ -70,6 +72,8 @@ def synthesize(
     X : (..., N, M_t, L, T) complex transmit symbols, complex128 or complex64; leading axes count trials.
     rng : draws the noise, nothing else; None gives the noise-free mean.
     phases : (N,) or (..., N) phases phi_n of the nodes [rad], constant over the T symbols; default zero.
+    clock_offsets_s : (N,) clock offsets delta_n of the nodes [s]; default none, as the paper assumes. They change no
+        noise sample.
     out : (..., N, M_r, L, T) C-contiguous array of X's type to write into.
 
     Returns
@@ -78,7 +82,7 @@ def synthesize(
 
     Raises
     ------
-    ValueError : X, phases or out has a wrong shape or type.
+    ValueError : X, phases, clock_offsets_s or out has a wrong shape or type.
 
     Examples
     --------
@@ -92,6 +96,13 @@ def synthesize(
     X, batch = check_symbols(scenario, X)
     n_nodes, n_tx, n_subcarriers, n_symbols = X.shape[len(batch) :]
     real = X.real.dtype
+    if clock_offsets_s is not None:
+        mean = synthesize(scenario, late_start(X, clock_offsets_s, scenario.bandwidth_hz), phases=phases, out=out)
+        mean *= late_clock(clock_offsets_s, n_nodes, n_subcarriers, scenario.bandwidth_hz)[:, None, :, None]
+        if rng is not None:
+            noise, noise_scale = draw_unit_noise(mean.shape, X.dtype, rng, scenario.noise_sense_per_subcarrier)
+            mean += real.type(noise_scale) * noise
+        return mean
     turns = phase_turns(phases, batch, n_nodes, X.dtype)
     shape = (*batch, n_nodes, scenario.n_rx, n_subcarriers, n_symbols)
     Y, noise_scale = draw_unit_noise(shape, X.dtype, rng, scenario.noise_sense_per_subcarrier, out)

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from disac.simulator.clocks import late_start
 from disac.simulator.scenario import Scenario
 from disac.simulator.streams import check_precoders
 from disac.simulator.synthesis import check_symbols, draw_unit_noise, phase_turns
@@ -17,7 +18,12 @@ ComplexArray = NDArray[np.complex128]
 
 
 def receive_users(
-    scenario: Scenario, X: AnyComplexArray, *, rng: np.random.Generator | None = None, phases: ArrayLike | None = None
+    scenario: Scenario,
+    X: AnyComplexArray,
+    *,
+    rng: np.random.Generator | None = None,
+    phases: ArrayLike | None = None,
+    clock_offsets_s: ArrayLike | None = None,
 ) -> AnyComplexArray:
     """Samples y[u, l, t] = sum_n e^{j phi_n} h_{n,u,l}^H x_{n,l}[t] + z of Eq. (4).
 
@@ -27,6 +33,8 @@ def receive_users(
     X : (..., N, M_t, L, T) complex transmit symbols, complex128 or complex64.
     rng : draws the noise; None gives the noise-free samples.
     phases : (N,) or (..., N) phases phi_n of the nodes [rad], constant over the T symbols; default zero.
+    clock_offsets_s : (N,) clock offsets delta_n of the nodes [s], which turn the link of node n by
+        e^{+j 2 pi (B/L) l delta_n}; default none.
 
     Returns
     -------
@@ -34,9 +42,11 @@ def receive_users(
 
     Raises
     ------
-    ValueError : X or phases has a wrong shape or type.
+    ValueError : X, phases or clock_offsets_s has a wrong shape or type.
     """
     X, batch = check_symbols(scenario, X)
+    if clock_offsets_s is not None:
+        X = late_start(X, clock_offsets_s, scenario.bandwidth_hz)
     n_symbols = X.shape[-1]
     real = X.real.dtype
     turns = phase_turns(phases, batch, scenario.n_nodes, X.dtype)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from disac.designs.bounds.clocks import check_clock_std, clock_prior
 from disac.designs.bounds.fisher import FisherOperator, check_covariances, check_n_symbols
 from disac.designs.bounds.information import ComplexArray, InformationBlocks, RealArray
 from disac.simulator import Scenario
@@ -71,7 +72,15 @@ class Bound:
         return float(np.sqrt(np.trace(self.covariance)))
 
 
-def crb(scenario: Scenario, covariances: ComplexArray, mode: str = "hybrid", n_symbols: int = 1) -> RealArray:
+def crb(
+    scenario: Scenario,
+    covariances: ComplexArray,
+    mode: str = "hybrid",
+    n_symbols: int = 1,
+    *,
+    clock_std_s: float = 0.0,
+    clock_offsets_s: ArrayLike | None = None,
+) -> RealArray:
     """Cramer-Rao bound of the target positions from ``n_symbols`` OFDM symbols with covariances R[l, i, j].
 
     Parameters
@@ -81,6 +90,9 @@ def crb(scenario: Scenario, covariances: ComplexArray, mode: str = "hybrid", n_s
         :func:`~disac.designs.sample_covariances` of one signal for its *realized* bound.
     mode : see :class:`~disac.designs.FisherOperator`.
     n_symbols : number of OFDM symbols.
+    clock_std_s : standard deviation of every node's independent clock offset [s]; ``math.inf`` for free clocks. The
+        prior counts once, whatever the number of symbols: the bound is that of T F + J.
+    clock_offsets_s : (N,) true clock offsets [s], which matter where nodes share subcarriers; default none.
 
     Returns
     -------
@@ -93,7 +105,13 @@ def crb(scenario: Scenario, covariances: ComplexArray, mode: str = "hybrid", n_s
     """
     check_n_symbols(n_symbols)
     check_covariances(scenario, covariances)
-    return crb_from_blocks(FisherOperator(scenario, mode).blocks(covariances)) / n_symbols
+    clocks = check_clock_std(clock_std_s) > 0 and scenario.n_nodes > 1
+    operator = FisherOperator(scenario, mode, clocks=clocks, clock_offsets_s=clock_offsets_s)
+    blocks = operator.blocks(covariances)
+    if not clocks:
+        return crb_from_blocks(blocks) / n_symbols
+    prior = clock_prior(scenario.n_nodes, clock_std_s) / n_symbols
+    return crb_from_blocks(blocks.with_nuisance_prior(prior)) / n_symbols
 
 
 def crb_from_fisher(information: RealArray, n_targets: int) -> RealArray:

@@ -15,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from disac.designs.bounds.information import InformationBlocks
 from disac.simulator import Scenario
+from disac.simulator.clocks import check_clock_offsets
 from disac.simulator.geometry import NodeToPoint
 from disac.simulator.steering import delay_vector, steering_derivative, steering_vector, subcarrier_frequencies
 
@@ -85,22 +86,40 @@ class FisherOperator:
     mode : one of :data:`MODES`.
     amplitudes : (N, N, K) complex b[rx, tx, target] in place of the scenario's, for instance those of one trial with
         its inter-node phases.
+    clocks : whether the clock offsets of nodes 1 to N - 1 relative to node 0 are parameters too [s]; they come last.
+    clock_offsets_s : (N,) true clock offsets delta_n: the delay of the link from m to n is tau_n + tau_m + delta_n -
+        delta_m [s]. They change the information only where nodes share subcarriers. Default: none.
 
     Raises
     ------
-    ValueError : unknown mode or wrong shape of the amplitudes.
+    ValueError : unknown mode, wrong shape of the amplitudes or of the offsets.
     """
 
-    def __init__(self, scenario: Scenario, mode: str = "hybrid", amplitudes: ComplexArray | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        mode: str = "hybrid",
+        amplitudes: ComplexArray | None = None,
+        *,
+        clocks: bool = False,
+        clock_offsets_s: ArrayLike | None = None,
+    ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode = {mode!r}: must be one of {', '.join(MODES)}")
         self.scenario = scenario
         self.mode = mode
         self.scale = 2.0 / scenario.noise_sense_per_subcarrier
         geometry = scenario.target_geometry
-        self._prepare_transmit(geometry)
-        self._prepare_receive(geometry)
-        self._atom_slopes = _atom_slopes(*_jacobian(geometry, mode))
+        offsets_s = np.zeros((scenario.n_nodes, 1))
+        if clock_offsets_s is not None:
+            offsets_s = check_clock_offsets(clock_offsets_s, scenario.n_nodes)[:, None]
+        self._clocks = clocks
+        self._prepare_transmit(geometry, offsets_s)
+        self._prepare_receive(geometry, offsets_s)
+        slopes = _atom_slopes(*_jacobian(geometry, mode))
+        if clocks:
+            slopes = np.concatenate([slopes, _clock_slopes(scenario.n_nodes, scenario.n_targets)], axis=-1)
+        self._atom_slopes = slopes
         self._set_amplitudes(scenario.amplitudes if amplitudes is None else amplitudes)
 
     def with_amplitudes(self, amplitudes: ComplexArray) -> FisherOperator:
@@ -218,7 +237,7 @@ class FisherOperator:
 
     def _path_delays(self) -> ComplexArray:
         """Delay vectors of the paths (N, N, K, L)."""
-        paths: ComplexArray = self._delays[:, None] * self._delays[None, :]
+        paths: ComplexArray = self._delays[:, None] * self._delays_tx[None, :]
         return paths
 
     def _dense(self, receive: ComplexArray) -> ComplexArray:
@@ -245,7 +264,7 @@ class FisherOperator:
         n, k, m_t = s.n_nodes, s.n_targets, s.n_tx
         own = coefficients.reshape(_KINDS, n, k, -1)
         transmit = self._transmit.reshape(n, k, 2, m_t)
-        paths = (self._delays[node] * self._delays)[..., subcarriers]
+        paths = (self._delays[node] * self._delays_tx)[..., subcarriers]
         omega = 2 * np.pi * subcarrier_frequencies(s.n_subcarriers, s.bandwidth_hz)[subcarriers]
         result = np.zeros((own.shape[-1], paths.shape[-1], receive.shape[1], n, m_t), dtype=complex)
         for kind in range(_KINDS):
@@ -259,20 +278,21 @@ class FisherOperator:
             )
         return result.reshape(*result.shape[:3], n * m_t)
 
-    def _prepare_transmit(self, geometry: NodeToPoint) -> None:
-        """Transmit vectors (N, 2K, M_t) in (target, vector or slope) order, one-way delay vectors (N, K, L), and the
-        phases that the delays to the transmitters add to the Gram matrix, (K, K', L, 1, 1, N, N').
+    def _prepare_transmit(self, geometry: NodeToPoint, offsets_s: RealArray) -> None:
+        """Transmit vectors (N, 2K, M_t) in (target, vector or slope) order, delay vectors (N, K, L) from the
+        transmitters, early by their clock offsets, and the phases that these add to the Gram matrix,
+        (K, K', L, 1, 1, N, N').
         """
         s = self.scenario
         n, k, n_subcarriers = s.n_nodes, s.n_targets, s.n_subcarriers
         pair = (steering_vector(geometry.angle, s.n_tx), steering_derivative(geometry.angle, s.n_tx))
         self._transmit = np.stack(pair, axis=2).reshape(n, 2 * k, s.n_tx)
-        self._delays = delay_vector(geometry.delay_s, n_subcarriers, s.bandwidth_hz)
-        own = self._delays.transpose(1, 2, 0)
+        self._delays_tx = delay_vector(geometry.delay_s - offsets_s, n_subcarriers, s.bandwidth_hz)
+        own = self._delays_tx.transpose(1, 2, 0)
         phases = own.conj()[:, None, :, :, None] * own[None, :, :, None, :]
         self._gram_phases = phases[:, :, :, None, None]
 
-    def _prepare_receive(self, geometry: NodeToPoint) -> None:
+    def _prepare_receive(self, geometry: NodeToPoint, offsets_s: RealArray) -> None:
         """What turns the Gram matrix of the transmit vectors into that of the atoms of each receive node.
 
         The weights (K, K', 3N, L) of the sums over subcarriers hold omega_l^p and the phases of the delays to receive
@@ -282,6 +302,7 @@ class FisherOperator:
         """
         s = self.scenario
         n, k, n_subcarriers = s.n_nodes, s.n_targets, s.n_subcarriers
+        self._delays = delay_vector(geometry.delay_s + offsets_s, n_subcarriers, s.bandwidth_hz)
         self._receive = steering_vector(geometry.angle, s.n_rx)
         self._receive_slope = steering_derivative(geometry.angle, s.n_rx)
         omega = 2 * np.pi * subcarrier_frequencies(n_subcarriers, s.bandwidth_hz)
@@ -381,6 +402,17 @@ def _atom_slopes(angle: RealArray, delay: RealArray) -> ComplexArray:
     slopes[:, _ARRIVAL] = angle[:, None]
     slopes[:, _DEPARTURE] = angle[None, :]
     slopes[:, _DELAY] = -1j * (delay[:, None] + delay[None, :])
+    return slopes
+
+
+def _clock_slopes(n_nodes: int, n_targets: int) -> ComplexArray:
+    """Derivative of each atom's coefficient by the clock offsets of nodes 1..N-1 at unit amplitude, (N, 4, N, K, N-1).
+
+    A link from m to n is late by delta_n - delta_m, whatever the target.
+    """
+    own = np.eye(n_nodes)[:, 1:]
+    slopes = np.zeros((n_nodes, _KINDS, n_nodes, n_targets, n_nodes - 1), dtype=complex)
+    slopes[:, _DELAY] = -1j * (own[:, None, None] - own[None, :, None])
     return slopes
 
 

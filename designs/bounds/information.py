@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -22,7 +22,8 @@ class InformationBlocks:
 
     Attributes
     ----------
-    geometry : (S, S) block T of x_1..x_K, y_1..y_K and, in the nuisance modes, the NK nuisance angles or delays.
+    geometry : (S, S) block T of x_1..x_K, y_1..y_K and, in the nuisance modes, the NK nuisance angles or delays; then
+        the clock offsets where they are parameters.
     cross : (N, S, NK) block E, receive node n against its amplitudes b[n, m, k] in (m, k) order; the entry for Re b is
         its real part, the one for Im b minus its imaginary part.
     amplitude : (N, NK, NK) Hermitian block G of the amplitudes of each receive node.
@@ -38,6 +39,13 @@ class InformationBlocks:
     def n_nodes(self) -> int:
         """Number of nodes N."""
         return len(self.amplitude)
+
+    def with_nuisance_prior(self, prior: RealArray) -> Self:
+        """The blocks with prior information (Z, Z) on the last Z nuisance parameters added."""
+        geometry = self.geometry.copy()
+        last = slice(len(geometry) - len(prior), None)
+        geometry[last, last] += prior
+        return replace(self, geometry=geometry)
 
     def matrix(self) -> RealArray:
         """The Fisher information matrix (P, P) in the parameter order of :class:`FisherOperator`."""
@@ -85,13 +93,14 @@ class InformationBlocks:
 
 
 def _nodes_of(shape: tuple[int, ...], n_targets: int) -> tuple[int, int]:
-    """Number of nodes N of a square information matrix of size 2K + 2KN^2 or NK more, and 2K + 2KN^2."""
+    """Number of nodes N of a square information matrix, and 2K + 2KN^2, to which nuisance parameters may add."""
     size = shape[0] if len(shape) == 2 and shape[0] == shape[1] else 0
     n_nodes = math.isqrt(max(size // (2 * n_targets) - 1, 0))
     plain = 2 * n_targets * (1 + n_nodes**2)
-    if n_nodes == 0 or size not in (plain, plain + n_nodes * n_targets):
+    nuisance, clocks = n_nodes * n_targets, n_nodes - 1
+    if n_nodes == 0 or size - plain not in (0, nuisance, clocks, nuisance + clocks):
         raise ValueError(
             f"information: has shape {shape}, must be square of size 2K + 2KN^2, or NK more in a nuisance mode, "
-            f"with K = n_targets = {n_targets}"
+            f"or N - 1 more with clock offsets, with K = n_targets = {n_targets}"
         )
     return n_nodes, plain
