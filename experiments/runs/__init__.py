@@ -1,0 +1,1 @@
+"""Stored runs: one crash-safe file with its folder, provenance and exports."""
