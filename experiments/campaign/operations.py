@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Sequence
+import shlex
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from disac.experiments.runs.store import PointStatus, RunReader, RunWriter, Stor
 from disac.experiments.trials.experiment import Experiment, Record, rebuild
 from disac.experiments.trials.failure import Failure
 from disac.experiments.trials.keys import MAX_TRIALS, Point
-from disac.experiments.trials.stopping import FixedTrials, Prefix, StopReason, policy_from_dict, policy_to_dict
+from disac.experiments.trials.stopping import FixedTrials, Prefix, StoppingPolicy, StopReason, policy_from_dict
 
 _MERGE_CHUNK = 4096
 
@@ -49,7 +51,27 @@ class RunStatus:
             return "running"
         stops = [point.stop for point in self.points]
         done = all(stop is not None and stop.kind != "setup-failed" for stop in stops)
-        return "complete" if done else "unfinished"
+        return "complete" if done and not self.missing else "unfinished"
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What a merged run lacks of the campaign whose parts it joins, a phrase each; nothing in a run of its own."""
+        if "merged_from" not in self.meta:
+            return ()
+        parts = [(int(index), int(count)) for index, count in self.meta.get("shards", ())]
+        lacking = sorted({(i, n) for _, n in parts for i in range(1, n + 1)} - set(parts))
+        policy = policy_from_dict(self.meta["stopping"])
+        if type(policy) is not FixedTrials:
+            return tuple(f"the points of shard {i} of {n}" for i, n in lacking)
+        ranges: Counter[tuple[int, int]] = Counter()
+        for point in self.points:
+            end = point.first_trial + point.trials
+            ranges.update(gap for gap in ((0, point.first_trial), (end, policy.trials)) if gap[0] < gap[1])
+        return tuple(
+            f"trials {first} to {end - 1} of "
+            + ("every point" if count == len(self.points) else f"{count} of {len(self.points)} points")
+            for (first, end), count in sorted(ranges.items())
+        )
 
 
 def status(path: str | os.PathLike[str]) -> RunStatus:
@@ -199,7 +221,8 @@ def merge(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) 
     """Write the union of runs of one campaign (shards, or runs of other points or more trials) as one run.
 
     The result equals one run of everything: trials that several runs hold must agree in every bit, and the trials of a
-    point must have no gap.
+    point must have no gap. What the runs lack of the whole campaign is in :attr:`RunStatus.missing`, and the line that
+    gives the same run again in its meta value "rerun".
 
     Raises
     ------
@@ -224,7 +247,7 @@ def merge(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) 
                 for reader in readers:
                     writer.declare_columns(reader.columns())
             for key, fields in _all_points(readers).items():
-                _merge_point(readers, writer, key, fields)
+                _merge_point(readers, writer, key, fields, policy_from_dict(meta["stopping"]))
             with writer.transaction():
                 for reader in readers:
                     writer.add_timing(reader)
@@ -247,16 +270,51 @@ def _common_meta(readers: Sequence[RunReader]) -> dict[str, Any]:
         **metas[0],
         "stopping": metas[longest]["stopping"],
         "shard": None,
+        "shards": sorted({tuple(part) for meta in metas for part in _shards(meta)}),
         "sessions": sessions,
         "merged_from": [str(reader.path) for reader in readers],
+        "rerun": _rerun_of_all(metas),
     }
+
+
+def _shards(meta: Mapping[str, Any]) -> list[list[int]]:
+    """Parts (i, n) of a campaign that a run is or has been merged from."""
+    return [meta["shard"]] if meta["shard"] is not None else meta.get("shards", [])
+
+
+def _rerun_of_all(metas: Sequence[Mapping[str, Any]]) -> str:
+    """The one line of a whole campaign where its shards are all there, else the lines of the parts and their merger."""
+    lines = [meta.get("rerun") or meta["sessions"][0]["provenance"]["rerun"] for meta in metas]
+    if not all(lines):
+        return ""
+    whole = {_without(line, "--shard", "--workers") for line in lines}
+    parts = [(index, count) for meta in metas for index, count in _shards(meta)]
+    if len(whole) == 1 and (not parts or {i for i, _ in parts} == set(range(1, parts[0][1] + 1))):
+        return _without(lines[0], "--shard")
+    folders = [f"part-{i}" for i in range(1, len(lines) + 1)]
+    runs = [f"{line} --out {folder}" for line, folder in zip(lines, folders, strict=True)]
+    return " && ".join([*runs, f"disac merge {' '.join(folders)} --out merged"])
+
+
+def _without(line: str, *options: str) -> str:
+    """A command line without some of its options and their values."""
+    words = iter(shlex.split(line))
+    kept = []
+    for word in words:
+        if word in options:
+            next(words, None)
+        elif word.partition("=")[0] not in options:
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def _all_points(readers: Sequence[RunReader]) -> dict[int, dict[str, Any]]:
     return {point.key: point.fields for reader in readers for point in reader.points()}
 
 
-def _merge_point(readers: Sequence[RunReader], writer: RunWriter, key: int, fields: Point) -> None:
+def _merge_point(
+    readers: Sequence[RunReader], writer: RunWriter, key: int, fields: Point, policy: StoppingPolicy
+) -> None:
     rows: dict[int, Record | Failure] = {}
     stops: dict[int, tuple[StopReason, str]] = {}
     for reader in readers:
@@ -276,8 +334,8 @@ def _merge_point(readers: Sequence[RunReader], writer: RunWriter, key: int, fiel
         lacking = next(trial for trial in range(first, trials[-1]) if trial not in rows)
         raise StoreError(f"trial {lacking} of point {fields} is in none of the runs; merge its shard too")
     stop, detail = stops.get(end, (None, ""))
-    if stop is not None and stop.kind == "fixed-trials" and first == 0:
-        stop = _reason_of_all(readers, FixedTrials(end), stop)
+    if stop is not None and stop.kind == "fixed-trials" and type(policy) is FixedTrials:
+        stop = _reason_of_all(first, end, policy)
     writer.add_point(key, fields, first)
     for start in range(first, max(end, first + 1), _MERGE_CHUNK):
         chunk = [rows[trial] for trial in range(start, min(start + _MERGE_CHUNK, end))]
@@ -285,11 +343,13 @@ def _merge_point(readers: Sequence[RunReader], writer: RunWriter, key: int, fiel
         writer.commit(key, start, chunk, stop=stop if last else None, detail=detail if last else "")
 
 
-def _reason_of_all(readers: Sequence[RunReader], whole: FixedTrials, stop: StopReason) -> StopReason:
-    """The reason of a run of all trials where they are those asked for; ``stop``, a shard's, where they are not."""
-    if all(reader.meta()["stopping"] != policy_to_dict(whole) for reader in readers):
-        return stop
-    return whole.decide(Prefix(whole.trials, {})) or stop
+def _reason_of_all(first: int, end: int, policy: FixedTrials) -> StopReason | None:
+    """Why the trials ``first`` to ``end - 1`` are a point's last: all that were asked for, or their last part."""
+    if end < policy.trials:
+        return None
+    if first == 0:
+        return policy.decide(Prefix(policy.trials, {}))
+    return StopReason("fixed-trials", f"trials {first} to {end - 1}, the last part of {policy.trials} asked for")
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from disac.experiments.runs.store import (
     RunReader,
     RunWriter,
     StoredFailure,
+    StoreError,
     Table,
 )
 from disac.experiments.trials.experiment import Experiment, ExperimentError, Record, columns_of, configuration
@@ -476,6 +477,12 @@ def run_campaign(
         here = mine
         if {point_key(point) for point in points} <= {point.key for point in store.points()}:
             here = points  # an experiment rebuilt from a shard has the shard's points alone
+        for known in store.points():
+            if part is None and known.first_trial > 0:
+                raise StoreError(
+                    f"{store.path}: trials 0 to {known.first_trial - 1} of point {known.fields} are not in it and can "
+                    "only be merged into it; merge the run that holds them"
+                )
         _describe(store, policy, session)
         store.declare_columns(columns_of(experiment))
         for point in here:

@@ -6,14 +6,20 @@ Each RUN is a run folder or the SQLite file in it; viewers open it read-only, al
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from disac.experiments.cli.resume import other_campaign
-from disac.experiments.runs.folder import STORE
+from disac.experiments.runs.folder import RERUN, STORE, records_kept
+from disac.experiments.runs.replacing import replace_text
+from disac.experiments.trials.keys import point_key
+
+if TYPE_CHECKING:
+    from disac.experiments.studies.link_job import LinkJob
 
 RUN = click.Path(exists=True, path_type=Path)
 
@@ -114,7 +120,8 @@ def export(run: Path, kind: str | None, out: Path | None) -> None:
     path = store_of(run)
     if kind is None:
         kind = next((name for name, suffix in SUFFIXES.items() if out is not None and out.suffix == suffix), "csv")
-    target = out or path.with_name("records" + SUFFIXES[kind])
+    own = "records" if path.name == STORE else f"{path.stem}-records"
+    target = out or path.with_name(own + SUFFIXES[kind])
     if target.suffix != SUFFIXES[kind]:
         raise click.UsageError(f"--out {out}: a {kind} file ends in {SUFFIXES[kind]}; others are {', '.join(SUFFIXES)}")
     with told_errors():
@@ -173,28 +180,58 @@ def compare(run_a: Path, run_b: Path) -> None:
 @click.argument("runs", nargs=-1, required=True, type=RUN)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the merged run.")
 def merge(runs: tuple[Path, ...], out: Path) -> None:
-    """Merge runs of one campaign (shards, other points, more trials) into one that equals a single run of all."""
-    import shutil
+    """Merge runs of one campaign (shards, other points, more trials) into one that equals a single run of all.
 
+    What the runs lack of the whole is told; what they hold is summarized, and --resume adds what may still be run.
+    """
     from disac.experiments.campaign.operations import merge as join
+    from disac.experiments.runs.folder import new_run
+    from disac.experiments.studies.link_job import summarize_job
 
-    with told_errors():
-        out.mkdir(parents=True, exist_ok=True)
-        merged = join([store_of(run) for run in runs], out / STORE)
-        if runs[0].is_dir():
-            for path in runs[0].iterdir():
-                if path.name in ("config.toml", "designs.json", "rerun.txt", "provenance.json") or path.stem.startswith(
-                    ("scenario-", "precoders-")
-                ):
-                    shutil.copy(path, out / path.name)
+    with told_errors(), new_run("merge", out) as new:
+        merged = join([store_of(run) for run in runs], new.staging / STORE)
+        job = _keep_set_up(runs, new.staging, merged.meta["rerun"])
     trials = sum(point.trials for point in merged.points)
     click.echo(f"merged {len(runs)} runs into {out}: {len(merged.points)} points, {trials} trials")
-    if (out / "config.toml").is_file():
-        from disac.experiments.studies.link_job import load_job, summarize_job
-
-        job, seed, _ = load_job(out)
-        summarize_job(job, out, seed=seed)
+    for lacking in merged.missing:
+        click.echo(f"warning: {lacking} are in none of these runs; merge the run that holds them too", err=True)
+    if job is not None:
+        stored = {point_key(point.fields) for point in merged.points}
+        for fields in job.experiment.points():
+            if point_key(fields) not in stored:
+                named = " ".join(f"{name}={value}" for name, value in fields.items())
+                click.echo(f"warning: point {named} is in none of these runs; disac run link --resume {out} adds it")
+        with told_errors(), records_kept(out):
+            summarize_job(job, out, seed=int(merged.meta["seed"]))
         click.echo(f"summary in {out / 'summary.csv'}")
+
+
+def _keep_set_up(runs: Sequence[Path], folder: Path, rerun: str) -> LinkJob | None:
+    """Write into a merged run what its parts hold beside their records; the job of runs of the link, else None."""
+    import shutil
+
+    from disac.experiments.runs.choices import CHOICES
+    from disac.experiments.studies.link_job import joined_job, load_job, save_job
+
+    first = runs[0]
+    if not first.is_dir():
+        return None
+    for name in ("designs.json", "provenance.json", CHOICES):
+        if (first / name).is_file():
+            shutil.copy(first / name, folder)
+    if rerun:
+        replace_text(folder / RERUN, rerun + "\n")
+    if not all((run / "config.toml").is_file() for run in runs):
+        return None
+    from disac.experiments.runs.store import RunReader
+    from disac.experiments.trials.stopping import policy_from_dict
+
+    jobs = [load_job(run) for run in runs]
+    with RunReader(folder / STORE) as merged:
+        stopping = policy_from_dict(merged.meta()["stopping"])
+    joined = joined_job([job for job, _, _ in jobs])
+    save_job(joined, folder, seed=jobs[0][1], stopping=stopping)
+    return joined
 
 
 @click.command()

@@ -149,7 +149,7 @@ def collect(run: Path) -> Report:
     return Report(
         title=f"{meta.get('experiment', '' if summary is None else 'link')} run {folder.name}".strip(),
         run=folder.name,
-        rerun=provenance.get("rerun", ""),
+        rerun=meta.get("rerun") or provenance.get("rerun", ""),
         facts=_facts(folder, found, provenance),
         remarks=list(_remarks(folder, found, summary, current, designs)),
         settings=[*folder.settings(), *_campaign_settings(meta)],
@@ -391,6 +391,8 @@ def _state(found: RunStatus) -> Iterator[tuple[str, bool]]:
             yield f"Running: {progress}; written by {found.writer}.", True
         case _:
             yield f"Unfinished: {progress}; what is stored is valid, and the run can be resumed.", True
+    for lacking in found.missing:
+        yield f"Not in this merged run: {lacking}.", True
     failed = sum(point.failed for point in found.points)
     yield (f"{_count(failed, 'trial')} failed, listed below." if failed else "No trial failed."), failed > 0
     if any(point.stop is not None and not point.stop.repeatable for point in found.points):

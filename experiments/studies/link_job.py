@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import tomli_w
 from disac.experiments.runs.folder import STORE
 from disac.experiments.statistics.summary import Row, infeasible_row, summarize_point, write_csv
 from disac.experiments.studies.link import LinkCase, LinkExperiment, at_snr
+from disac.experiments.trials.keys import point_key
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
@@ -242,6 +243,22 @@ def load_job(folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
     return LinkJob(experiment, infeasible), settings["seed"], policy_from_dict(settings["stopping"])
 
 
+def joined_job(jobs: Sequence[LinkJob]) -> LinkJob:
+    """The job of runs of one campaign, merged: every SNR, modulation and mode of one of them, combined."""
+    experiments = [job.experiment for job in jobs]
+    snr_db = list(dict.fromkeys(snr for e in experiments for snr in e.snr_db))
+    if all(list(e.snr_db) == sorted(e.snr_db) for e in experiments):
+        snr_db.sort()
+    experiment = replace(
+        experiments[0],
+        snr_db=tuple(snr_db),
+        modulations=tuple(dict.fromkeys(name for e in experiments for name in e.modulations)),
+        modes=tuple(dict.fromkeys(name for e in experiments for name in e.modes)),
+    )
+    infeasible = {point_key(point): (point, reason) for job in jobs for point, reason in job.infeasible}
+    return LinkJob(experiment, tuple(infeasible.values()))
+
+
 def stored_shard(folder: Path) -> tuple[int, int] | None:
     """Part (i, n) of all trials that the folder's run is; None for all of them."""
     part = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8")).get("shard")
@@ -314,8 +331,11 @@ def _rows(job: LinkJob, folder: Path, seed: int) -> Iterator[Row]:
     if not job.experiment.cases:
         return
     with RunReader(folder / STORE) as run:
+        held = {point.key: point for point in run.points()}
         for point in job.experiment.points():
-            stored = run.find_point(point)
+            stored = held.get(point_key(point))
+            if stored is None:
+                continue  # a merged run may lack some
             yield summarize_point(
                 point,
                 [record for _, record in run.records(stored.key)],

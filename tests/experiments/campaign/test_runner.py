@@ -202,6 +202,40 @@ def test_shards_merge_to_one_run(tmp_path, reference, count):
         assert not (tmp_path / "gap").exists()
 
 
+@pytest.mark.parametrize(("parts", "lacking"), [((1, 2), "trials 40 to 59"), ((2, 3), "trials 0 to 19")])
+def test_a_merger_without_all_shards_says_what_it_lacks(tmp_path, reference, parts, lacking):
+    for index in (1, 2, 3):
+        line = f"disac run noise --shard {index}/3 --workers {index}"
+        run_campaign(Noise(), tmp_path / f"{index}", seed=SEED, trials=60, shard=(index, 3), rerun_line=line)
+    merged = merge([tmp_path / f"{index}" for index in parts], tmp_path / "merged")
+    assert merged.state == "unfinished"
+    assert merged.missing == (f"{lacking} of every point",)
+    assert merged.meta["rerun"] == (
+        f"disac run noise --shard {parts[0]}/3 --workers {parts[0]} --out part-1 && disac run noise --shard "
+        f"{parts[1]}/3 --workers {parts[1]} --out part-2 && disac merge part-1 part-2 --out merged"
+    )
+    if parts == (1, 2):
+        resume(tmp_path / "merged")
+        assert digest(tmp_path / "merged") == reference["fixed"]
+        assert status(tmp_path / "merged").state == "complete"
+    else:
+        with pytest.raises(StoreError, match=r"trials 0 to 19 of point .* can only be merged into it"):
+            resume(tmp_path / "merged")
+    whole = merge([tmp_path / "merged", *(tmp_path / f"{i}" for i in (1, 2, 3))], tmp_path / "whole")
+    assert (whole.state, whole.missing) == ("complete", ())
+    assert digest(tmp_path / "whole") == reference["fixed"]
+    whole = merge([tmp_path / f"{i}" for i in (3, 1, 2)], tmp_path / "line")
+    assert whole.meta["rerun"] == "disac run noise --workers 3"
+
+
+def test_a_merger_of_sequential_shards_says_whose_points_it_lacks(tmp_path):
+    points = (0.0, 5.0, 10.0)
+    for index in (1, 3):
+        run_campaign(Noise(points), tmp_path / f"{index}", seed=1, stopping=PRECISE, trials=400, shard=(index, 3))
+    merged = merge([tmp_path / "1", tmp_path / "3"], tmp_path / "merged")
+    assert (merged.state, merged.missing) == ("unfinished", ("the points of shard 2 of 3",))
+
+
 def test_sequential_shards_take_whole_points(tmp_path, reference):
     for index in (1, 2):
         run_campaign(Noise(), tmp_path / f"{index}", seed=SEED, stopping=PRECISE, trials=2000, shard=(index, 2))

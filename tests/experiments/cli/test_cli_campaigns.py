@@ -1,5 +1,6 @@
 """The command line around a campaign: where it writes, what it sends, how long a trial may take, own experiments."""
 
+import csv
 import subprocess
 import sys
 import zipfile
@@ -297,3 +298,43 @@ def test_an_own_experiment_of_one_file_has_every_command(tmp_path):
     assert "squared error" in (tmp_path / "noise.html").read_text(encoding="utf-8")
     resumed = "from disac.experiments.campaign.operations import resume; print(resume('noise.sqlite').complete)"
     assert call("-c", resumed) == "True\n"
+
+
+def _rows(folder):
+    with (folder / "summary.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_merger_summarizes_what_is_there_and_reruns_by_its_line(tmp_path):
+    base = (*UNIFORM[:-4], "--trials", "4", "--workers", "1")
+    for name, options in (("a", ("--snr-db", "20")), ("b", ("--snr-db", "10", "--mode", "hybrid"))):
+        assert _invoke(*base, *options, "--out", tmp_path / name).exit_code == 0
+    result = _invoke("merge", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both")
+    assert result.exit_code == 0, result.output
+    assert [row["snr_db"] for row in _rows(tmp_path / "both")] == ["10.0", "20.0"]
+    lines = (tmp_path / "both" / "rerun.txt").read_text().strip().split(" && ")
+    assert [line.split(" --out ")[-1] for line in lines] == ["part-1", "part-2", "merged"]
+    assert "--snr-db 20" in lines[0]
+    assert lines[2] == "disac merge part-1 part-2 --out merged"
+    assert _invoke("run", "link", "--resume", tmp_path / "both", "--workers", 1).exit_code == 0
+    part = _invoke(*base, "--snr-db", "20", "--seed", 1, "--shard", "1/3", "--out", tmp_path / "c")
+    assert part.exit_code == 0, part.output
+    alone = _invoke("merge", tmp_path / "c", "--out", tmp_path / "part")
+    assert "warning: trials 1 to 3 of every point are in none of these runs" in alone.output
+    assert "unfinished" in _invoke("status", tmp_path / "part").output
+    assert [row["trials"] for row in _rows(tmp_path / "part")] == ["1"]
+
+
+def test_a_merger_that_fails_leaves_no_folder(finished, tmp_path):
+    other = _invoke(*UNIFORM, "--workers", 1, "--seed", 5, "--out", tmp_path / "other")
+    assert other.exit_code == 0, other.output
+    result = _invoke("merge", finished, tmp_path / "other", "--out", tmp_path / "both")
+    assert result.exit_code == 1
+    assert not (tmp_path / "both").exists()
+
+
+def test_two_runs_of_one_folder_are_exported_to_two_files(finished, tmp_path):
+    for name in ("run.sqlite", "edges.sqlite"):
+        (tmp_path / name).write_bytes((finished / "run.sqlite").read_bytes())
+        assert _invoke("export", tmp_path / name).exit_code == 0
+    assert {path.name for path in tmp_path.glob("*.csv")} == {"records.csv", "edges-records.csv"}
