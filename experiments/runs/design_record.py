@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from disac.designs import DesignResult

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.trials.experiment import Column
 from disac.experiments.runs.store import PointStatus, RunReader, Table
+from disac.experiments.trials.experiment import Column
 
 FORMATS = ("csv", "parquet", "netcdf")
 

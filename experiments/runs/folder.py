@@ -1,8 +1,8 @@
 """Where results go: a folder per run, claimed by one process, in which the run's set-up appears all at once.
 
-The files of a set-up are written into ``.setup`` in the folder. Renaming it to ``.ready`` is the moment at which the run
-has begun; then its files move into the folder, and whoever opens the folder next ends a move that was cut off. So a
-folder holds a whole set-up or none, whatever kills the process, and the line that began it can be given again.
+The files of a set-up are written into ``.setup`` in the folder. Renaming it to ``.ready`` is the moment at which the
+run has begun; then its files move into the folder, and whoever opens the folder next ends a move that was cut off. So
+a folder holds a whole set-up or none, whatever kills the process, and the line that began it can be given again.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class NewRun:
 def new_run(experiment: str, out: Path | None) -> Iterator[NewRun]:
     """Claim a folder for a new run, to be filled with what the run needs to begin.
 
-    The folder is ``out``, or runs/EXPERIMENT-DATE in this folder; where this folder is read-only, it goes below the home
-    folder or, failing that, the temporary one. It is claimed at once: enter the block before anything takes long. What
-    the block writes into ``staging`` stands in ``folder`` when the block ends, all of it; after an error none of it
-    does, and a folder made here goes again.
+    The folder is ``out``, or runs/EXPERIMENT-DATE in this folder; where this folder is read-only, it goes below the
+    home folder or, failing that, the temporary one. It is claimed at once: enter the block before anything takes long.
+    What the block writes into ``staging`` stands in ``folder`` when the block ends, all of it; after an error none of
+    it does, and a folder made here goes again.
 
     Raises
     ------

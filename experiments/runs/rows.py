@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.trials.experiment import Record, RecordValue
 from disac.experiments.runs.file import StoreError
+from disac.experiments.trials.experiment import Record, RecordValue
 
 _NUMBERS = ("bool", "int", "float", "complex")
 _KIND_OF: dict[type, str] = {bool: "bool", int: "int", float: "float", complex: "complex", str: "str"}

@@ -24,9 +24,6 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.trials.experiment import Column, Record
-from disac.experiments.trials.keys import MAX_TRIALS, Point, point_key
-from disac.experiments.runs.rows import from_row, quoted, sql_list, sql_names, to_row, to_table, widened
 from disac.experiments.runs.file import (
     APPLICATION_ID,
     SCHEMA_VERSION,
@@ -41,8 +38,11 @@ from disac.experiments.runs.file import (
     is_network_file_system,
     writer_of,
 )
-from disac.experiments.trials.stopping import StopReason
+from disac.experiments.runs.rows import from_row, quoted, sql_list, sql_names, to_row, to_table, widened
+from disac.experiments.trials.experiment import Column, Record
 from disac.experiments.trials.failure import Failure
+from disac.experiments.trials.keys import MAX_TRIALS, Point, point_key
+from disac.experiments.trials.stopping import StopReason
 
 __all__ = [
     "BatchTiming",
@@ -440,9 +440,7 @@ class RunWriter(RunReader):
             self._lock.release()
             raise
 
-    def _open_for_writing(
-        self, identity: Mapping[str, object], begin: Callable[[Self], object] | None = None
-    ) -> None:
+    def _open_for_writing(self, identity: Mapping[str, object], begin: Callable[[Self], object] | None = None) -> None:
         if self._has_tables():
             self.check()
             known = self.meta()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from campaigns import Faulty, Noise
 
+from disac.experiments.campaign.runner import run_campaign
 from disac.experiments.runs import export as run_export
 from disac.experiments.runs.export import ExportError, export
-from disac.experiments.campaign.runner import run_campaign
 from disac.experiments.runs.store import RunReader, StoreError
 
 

@@ -17,11 +17,8 @@ from campaigns import Noise, digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disac.experiments.runs import store as store_module
-from disac.experiments.trials.experiment import Column
-from disac.experiments.trials.keys import point_key
 from disac.experiments.campaign.runner import run_campaign
-from disac.experiments.trials.stopping import StopReason
+from disac.experiments.runs import store as store_module
 from disac.experiments.runs.store import (
     RunReader,
     RunWriter,
@@ -33,7 +30,10 @@ from disac.experiments.runs.store import (
     read_run,
     writer_of,
 )
+from disac.experiments.trials.experiment import Column
 from disac.experiments.trials.failure import Failure
+from disac.experiments.trials.keys import point_key
+from disac.experiments.trials.stopping import StopReason
 
 POINT = {"snr_db": 10.0}
 KEY = point_key(POINT)
