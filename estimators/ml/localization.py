@@ -114,7 +114,8 @@ class Localizer:
         )
         step = self.search.step_m
         if step is None:
-            angles, delays = (rule == TIED for rule in self._rules)
+            # the grid is tied in what a nuisance mode leaves free: its lobes are those of both quantities
+            angles, delays = (rule != FIXED for rule in self._rules)
             step = main_lobe_m(scenario, self._scene.area, angles=angles, delays=delays) / 2
         self._known: tuple[RealArray | None, RealArray | None] = (None, None)
         if FIXED in self._rules:

@@ -78,6 +78,13 @@ class Grid:
     shape: tuple[int, int]
     step_m: float
 
+    def cell(self, count: int) -> RealArray:
+        """Offsets (count^2, 2) [m] of the centres of ``count`` by ``count`` cells that tile the cell of a grid point."""
+        rows, columns = self.shape
+        spacing = [np.ptp(self.points[:, axis]) / (n - 1) for axis, n in enumerate((columns, rows))]
+        x, y = (((np.arange(count) + 0.5) / count - 0.5) * side for side in spacing)
+        return np.stack([np.tile(x, count), np.repeat(y, count)], axis=-1)
+
     def peaks(self, gain: NDArray[np.floating], count: int) -> list[int]:
         """Indices of the ``count`` highest local maxima of ``gain`` (G,), best first; points at -inf are left out."""
         rows, columns = self.shape
