@@ -79,7 +79,7 @@ class Grid:
     step_m: float
 
     def cell(self, count: int) -> RealArray:
-        """Offsets (count^2, 2) [m] of the centres of ``count`` by ``count`` cells that tile the cell of a grid point."""
+        """Offsets (count^2, 2) of the centres of ``count`` by ``count`` cells that tile a grid point's cell [m]."""
         rows, columns = self.shape
         spacing = [np.ptp(self.points[:, axis]) / (n - 1) for axis, n in enumerate((columns, rows))]
         x, y = (((np.arange(count) + 0.5) / count - 0.5) * side for side in spacing)
