@@ -10,6 +10,8 @@ from .bounds.fisher import FisherOperator as FisherOperator
 from .bounds.fisher import fisher_information as fisher_information
 from .bounds.fisher import sample_covariances as sample_covariances
 from .bounds.information import InformationBlocks as InformationBlocks
+from .bounds.motion import MotionOperator as MotionOperator
+from .bounds.motion import time_moments as time_moments
 from .bounds.phases import crb_over_phases as crb_over_phases
 from .precoders import achieved_sinr as achieved_sinr
 from .precoders import antenna_power as antenna_power

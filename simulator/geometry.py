@@ -63,3 +63,31 @@ def path_delays(one_way_s: RealArray) -> RealArray:
     """Delays tau[n, m, k] = tau_n^k + tau_m^k of the paths m -> target k -> n [s], from the (N, K) one-way delays."""
     delays: RealArray = one_way_s[:, None, :] + one_way_s[None, :, :]
     return delays
+
+
+def doppler_rates(nodes: RealArray, points: RealArray, velocities: RealArray, carrier_hz: float) -> RealArray:
+    """Phase rates nu = (2 pi f_c / c) u . v of the legs between nodes and moving points, shape (N, K) [rad/s].
+
+    Parameters
+    ----------
+    nodes : (N, 2) node positions [m].
+    points : (K, 2) positions [m].
+    velocities : (K, 2) velocities [m/s].
+    carrier_hz : carrier frequency f_c [Hz].
+    """
+    towards = points[None] - nodes[:, None]
+    radial = np.sum(towards * velocities, axis=-1) / np.hypot(towards[..., 0], towards[..., 1])
+    rates: RealArray = (2 * np.pi * carrier_hz / SPEED_OF_LIGHT) * radial
+    return rates
+
+
+def doppler_gradients(
+    nodes: RealArray, points: RealArray, velocities: RealArray, carrier_hz: float
+) -> tuple[RealArray, RealArray]:
+    """Derivatives of :func:`doppler_rates` by each point's (x, y) and by its velocity, both of shape (N, K, 2)."""
+    towards = points[None] - nodes[:, None]
+    distance = np.hypot(towards[..., 0], towards[..., 1])[..., None]
+    unit = towards / distance
+    across = velocities - unit * np.sum(unit * velocities, axis=-1, keepdims=True)
+    wavenumber = 2 * np.pi * carrier_hz / SPEED_OF_LIGHT
+    return wavenumber * across / distance, wavenumber * unit

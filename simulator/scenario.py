@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from disac.simulator.allocation import SubcarrierAllocation
 from disac.simulator.errors import ScenarioError
-from disac.simulator.geometry import NodeToPoint, node_to_point
+from disac.simulator.geometry import NodeToPoint, doppler_rates, node_to_point
 from disac.simulator.presets import preset
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 from disac.simulator.scenario_file import read_settings, write_toml
@@ -121,6 +121,10 @@ class Scenario(BaseModel):
     noise_comm, noise_sense : sigma_c^2 and sigma_s^2; noise per subcarrier sample is CN(0, sigma^2 / L).
     amplitudes : (N, N, K) complex target amplitudes b[rx, tx, target], or a random model (default seed 0, 10 dB).
     channels : (N, U, L, M_t) complex user channels h with y = h^H x, or a random model (default seed 0).
+    velocities : (K, 2) velocities of the targets [m/s]; default zero. The positions are those of mid-frame.
+    carrier_hz : carrier frequency f_c, that of subcarrier l = 0 [Hz]; it matters for moving targets.
+    symbol_interval_s : time T_s from one OFDM symbol to the next [s]; default (L + n_cyclic_prefix) / B, longer where a
+        frame skips symbols.
     subcarrier_allocation : (L,) node that serves each subcarrier under orthogonal signaling, or a
         :class:`SubcarrierAllocation`; default: interleaved. Every node serves at least one.
     area : [[x_min, x_max], [y_min, y_max]] where targets may be [m]; default: the square 1.25 times as wide as the
@@ -163,6 +167,9 @@ class Scenario(BaseModel):
     amplitudes: Annotated[ComplexArray, _array(complex, "N, N, K")]
     channels: Annotated[ComplexArray, _array(complex, "N, U, L, M_t")]
     area: Annotated[RealArray, _plane("2, 2")]
+    velocities: Annotated[RealArray, _plane("K, 2")]
+    carrier_hz: Positive = 3.5e9
+    symbol_interval_s: Annotated[float, Field(gt=0, le=1e6)]
     subcarrier_allocation: Annotated[IndexArray, BeforeValidator(_nodes)]
     allocation_model: SubcarrierAllocation | None = None
     amplitude_model: RandomAmplitudes | None = None
@@ -197,6 +204,9 @@ class Scenario(BaseModel):
             raise ValueError(f"{empty} = []: at least 1 is needed")
         fields.setdefault("orientations", _towards_origin(nodes))
         fields.setdefault("n_cyclic_prefix", n_subcarriers // 4)
+        fields.setdefault("velocities", np.zeros((n_targets, 2)))
+        if "symbol_interval_s" not in fields:
+            fields["symbol_interval_s"] = _default_interval_s(fields)
         if "area" not in fields:
             fields["area"] = _default_area(np.concatenate([nodes, users]))
         _draw(fields, "amplitudes", "amplitude_model", RandomAmplitudes, lambda model: model.draw(n_nodes, n_targets))
@@ -247,6 +257,7 @@ class Scenario(BaseModel):
         if unknown:
             type(self)(**{**self._inputs(), **fields})
         inputs = self._inputs()
+        inputs_before = dict(inputs)
         if "nodes" in fields and np.array_equal(self.orientations, _towards_origin(self.nodes)):
             del inputs["orientations"]
         if {"nodes", "users"} & set(fields) and np.array_equal(
@@ -255,6 +266,12 @@ class Scenario(BaseModel):
             del inputs["area"]
         if "n_subcarriers" in fields and self.n_cyclic_prefix == self.n_subcarriers // 4:
             del inputs["n_cyclic_prefix"]
+        if "targets" in fields and not self.velocities.any():
+            del inputs["velocities"]
+        if {"n_subcarriers", "n_cyclic_prefix", "bandwidth_hz"} & set(fields) and (
+            self.symbol_interval_s == _default_interval_s(inputs_before)
+        ):
+            del inputs["symbol_interval_s"]
         return type(self)(**{**inputs, **fields})
 
     def _inputs(self) -> dict[str, Any]:
@@ -302,16 +319,28 @@ class Scenario(BaseModel):
         return node_to_point(self.nodes, self.orientations, self.targets)
 
     @property
+    def doppler_rates(self) -> RealArray:
+        """(N, K) phase rate nu of each leg between node and target, (2 pi f_c / c) u . v [rad/s].
+
+        The link from m to n of target k turns by exp(-j (nu_nk + nu_mk) (t - (T - 1) / 2) T_s); u points from node to
+        target, so that an approaching target has a positive Doppler frequency.
+        """
+        return doppler_rates(self.nodes, self.targets, self.velocities, self.carrier_hz)
+
+    @property
     def digest(self) -> str:
         """Hash of all field values, equal for equal scenarios (hexadecimal).
 
-        The interleaved allocation leaves no trace, so that scenarios from before there was a choice keep theirs.
+        The interleaved allocation and targets at rest leave no trace, so that scenarios from before there was a choice
+        keep theirs.
         """
         text = hashlib.sha256()
         interleaved = SubcarrierAllocation().draw(self.n_nodes, self.n_subcarriers)
         usual = np.array_equal(self.subcarrier_allocation, interleaved)
         for name in type(self).model_fields:
             if usual and name in ("subcarrier_allocation", "allocation_model"):
+                continue
+            if name in ("velocities", "carrier_hz", "symbol_interval_s") and not self.velocities.any():
                 continue
             value = getattr(self, name)
             content = (
@@ -335,6 +364,16 @@ class Scenario(BaseModel):
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+
+def _default_interval_s(fields: Mapping[str, Any]) -> float:
+    """Length (L + N_cp) / B of an OFDM symbol with its prefix [s]; a placeholder where these are refused anyway."""
+    defaults = {name: Scenario.model_fields[name].default for name in ("n_subcarriers", "bandwidth_hz")}
+    try:
+        given = {**defaults, **fields}
+        return float((given["n_subcarriers"] + given["n_cyclic_prefix"]) / given["bandwidth_hz"]) or 1.0
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return 1.0
 
 
 def _towards_origin(nodes: RealArray) -> RealArray:
@@ -405,6 +444,7 @@ def _joint_problems(s: Scenario) -> list[str]:
         )
     for name, expected, axes in (
         ("subcarrier_allocation", (s.n_subcarriers,), "L,"),
+        ("velocities", (k, 2), "K, 2"),
         ("amplitudes", (n, n, k), "N, N, K"),
         ("channels", (n, u, s.n_subcarriers, s.n_tx), "N, U, L, M_t"),
         ("area", (2, 2), "[x_min, x_max], [y_min, y_max]"),

@@ -30,6 +30,7 @@ class _PathFactors:
     steer_rx: AnyComplexArray
     one_way_delay: AnyComplexArray
     amplitudes: AnyComplexArray
+    moves: bool
 
 
 _FACTORS: dict[tuple[int, str], tuple[weakref.ref[Scenario], _PathFactors]] = {}
@@ -47,6 +48,7 @@ def _path_factors(scenario: Scenario, dtype: np.dtype[Any]) -> _PathFactors:
         steer_rx=steering_vector(geometry.angle, scenario.n_rx).astype(dtype),
         one_way_delay=delay_vector(geometry.delay_s, scenario.n_subcarriers, scenario.bandwidth_hz).astype(dtype),
         amplitudes=scenario.amplitudes.astype(dtype),
+        moves=bool(scenario.velocities.any()),
     )
     _FACTORS[key] = (weakref.ref(scenario, lambda _: _FACTORS.pop(key, None)), factors)
     return factors
@@ -64,7 +66,8 @@ def synthesize(
     """Received samples of every node, Eq. (5) and (6).
 
     y_{n,l}[t] = sum_{m,k} b_{n,m}^k e^{j(phi_m-phi_n)} d_l(tau_{n,m}^k) a_r(theta_n^k) a_t(theta_m^k)^T x_{m,l}[t] + z
-    with tau_{n,m}^k = tau_n^k + tau_m^k + delta_n - delta_m and z of CN(0, sigma_s^2 / L).
+    with tau_{n,m}^k = tau_n^k + tau_m^k + delta_n - delta_m and z of CN(0, sigma_s^2 / L). The echo of a moving target
+    turns from symbol to symbol by exp(-j (nu_n^k + nu_m^k) (t - (T-1)/2) T_s), see :attr:`Scenario.doppler_rates`.
 
     Parameters
     ----------
@@ -116,6 +119,7 @@ def synthesize(
         factors.steer_tx,
         factors.steer_rx,
         factors.one_way_delay,
+        _symbol_turns(scenario, n_symbols, X.dtype, moves=factors.moves),
         factors.amplitudes,
         turns,
         real.type(noise_scale),
@@ -129,6 +133,14 @@ def synthesize(
         Y.reshape(n_trials, n_nodes, scenario.n_rx, n_subcarriers * n_symbols).view(real),
     )
     return Y
+
+
+def _symbol_turns(scenario: Scenario, n_symbols: int, dtype: DTypeLike, *, moves: bool) -> AnyComplexArray:
+    """Doppler turns exp(-j nu (t - (T-1)/2) T_s) of each leg, (N, K, T); without symbols where all targets rest."""
+    if not moves:
+        return np.empty((scenario.n_nodes, scenario.n_targets, 0), dtype=dtype)
+    times_s = (np.arange(n_symbols) - (n_symbols - 1) / 2) * scenario.symbol_interval_s
+    return np.exp(-1j * scenario.doppler_rates[..., None] * times_s).astype(dtype)
 
 
 def check_symbols(scenario: Scenario, X: AnyComplexArray) -> tuple[AnyComplexArray, tuple[int, ...]]:
@@ -192,16 +204,33 @@ def draw_unit_noise(
 
 @njit(cache=True, nogil=True)
 def _add_echoes(  # type: ignore[no-untyped-def]
-    x, steer_tx, steer_rx, one_way, amplitude, turns, noise_scale, noisy, n_symbols, block, lag, echo, sums, field, y
+    x,
+    steer_tx,
+    steer_rx,
+    one_way,
+    doppler,
+    amplitude,
+    turns,
+    noise_scale,
+    noisy,
+    n_symbols,
+    block,
+    lag,
+    echo,
+    sums,
+    field,
+    y,
 ):
     """Scale the unit noise in y (or overwrite it) and add Eq. (6), a block of subcarriers at a time.
 
     x[b, m, i] and y[b, n, i] hold the real and imaginary part of sample l T + t side by side, so that a complex factor
     acts through sums of contiguous reals. The delay of a path is that of its two legs, d(tau_n + tau_m) =
-    d(tau_n) d(tau_m); the transmit side of a path is worked out once for all receivers.
+    d(tau_n) d(tau_m), and so is its Doppler turn, ``doppler[n, k, t]`` for each leg (empty where all targets rest); the
+    transmit side of a path is worked out once for all receivers.
 
-    Work arrays: ``lag[n, k]`` is d(tau_n^k) of each sample and ``echo[m, k]`` what target k receives of node m, both
-    with real and imaginary parts apart; ``field[k]`` is what arrives from target k, and j times it, parts side by side.
+    Work arrays: ``lag[n, k]`` is d(tau_n^k), turned, of each sample and ``echo[m, k]`` what target k receives of node
+    m, both with real and imaginary parts apart; ``field[k]`` is what arrives from target k, and j times it, parts side
+    by side.
     """
     n_trials, n_nodes, n_tx = x.shape[:3]
     n_targets, n_rx = steer_rx.shape[1:]
@@ -212,7 +241,7 @@ def _add_echoes(  # type: ignore[no-untyped-def]
         start, stop = 2 * first * n_symbols, 2 * last * n_symbols
         for n in range(n_nodes):
             for k in range(n_targets):
-                _repeat(one_way[n, k, first:last], n_symbols, lag[n, k, 0], lag[n, k, 1])
+                _repeat(one_way[n, k, first:last], doppler[n, k], n_symbols, lag[n, k, 0], lag[n, k, 1])
         for b in range(n_trials):
             for m in range(n_nodes):
                 for k in range(n_targets):
@@ -249,11 +278,13 @@ def _add_echoes(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _repeat(phasor, n_symbols, re, im):  # type: ignore[no-untyped-def]
-    """Parts of phasor[l] at each of the samples l T + t."""
+def _repeat(phasor, doppler, n_symbols, re, im):  # type: ignore[no-untyped-def]
+    """Parts of phasor[l] doppler[t] at each of the samples l T + t; an empty ``doppler`` is one of ones."""
     for line in range(phasor.size):
-        for s in range(line * n_symbols, (line + 1) * n_symbols):
-            re[s], im[s] = phasor[line].real, phasor[line].imag
+        start = line * n_symbols
+        for t in range(n_symbols):
+            value = phasor[line] * doppler[t] if doppler.size else phasor[line]
+            re[start + t], im[start + t] = value.real, value.imag
 
 
 @njit(cache=True, nogil=True)

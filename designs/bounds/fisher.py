@@ -130,6 +130,11 @@ class FisherOperator:
         return other
 
     @property
+    def slopes_at_unit_amplitude(self) -> ComplexArray:
+        """Derivatives of the atoms' coefficients by the geometry parameters at b = 1, (N, 4, N, K, S)."""
+        return self._atom_slopes
+
+    @property
     def n_parameters(self) -> int:
         """Number of parameters P."""
         s = self.scenario
@@ -157,12 +162,7 @@ class FisherOperator:
         ValueError : wrong shape.
         """
         s = self.scenario
-        expected = (s.n_subcarriers, self.dimension, self.dimension)
-        if np.shape(covariances) != expected:
-            raise ValueError(
-                f"covariances: has shape {np.shape(covariances)}, must have shape {expected} (L, N M_t, N M_t)"
-            )
-        atoms = self._receive_gram * self._moments(covariances).ravel()[self._moment_index]
+        atoms = self.atom_products(covariances)
         per_node = s.n_nodes * s.n_targets
         weighted = atoms @ self._slopes
         geometry = np.tensordot(self._slopes.conj(), weighted, axes=((0, 1), (0, 1))).real
@@ -173,6 +173,21 @@ class FisherOperator:
             amplitude=self.scale * (amplitude + amplitude.conj().swapaxes(1, 2)) / 2,
             n_targets=s.n_targets,
         )
+
+    def atom_products(self, covariances: ComplexArray) -> ComplexArray:
+        """Inner products of the atoms at each receive node under covariances R[l, i, j], (N, 4NK, 4NK).
+
+        Raises
+        ------
+        ValueError : wrong shape.
+        """
+        expected = (self.scenario.n_subcarriers, self.dimension, self.dimension)
+        if np.shape(covariances) != expected:
+            raise ValueError(
+                f"covariances: has shape {np.shape(covariances)}, must have shape {expected} (L, N M_t, N M_t)"
+            )
+        products: ComplexArray = self._receive_gram * self._moments(covariances).ravel()[self._moment_index]
+        return products
 
     def adjoint(self, weights: RealArray) -> ComplexArray:
         """The adjoint map: Hermitian (L, D, D) matrices with <apply(R), Y> = sum_l Re tr(adjoint(Y)_l R_l).
