@@ -140,7 +140,8 @@ def _symbol_turns(scenario: Scenario, n_symbols: int, dtype: DTypeLike, *, moves
     if not moves:
         return np.empty((scenario.n_nodes, scenario.n_targets, 0), dtype=dtype)
     times_s = (np.arange(n_symbols) - (n_symbols - 1) / 2) * scenario.symbol_interval_s
-    return np.exp(-1j * scenario.doppler_rates[..., None] * times_s).astype(dtype)
+    turns: AnyComplexArray = np.exp(-1j * scenario.doppler_rates[..., None] * times_s).astype(dtype)
+    return turns
 
 
 def check_symbols(scenario: Scenario, X: AnyComplexArray) -> tuple[AnyComplexArray, tuple[int, ...]]:

@@ -97,6 +97,8 @@ def test_imports_point_one_way(folder):
 
 
 def _modules():
+    for path in (ROOT / "src" / "disac").glob("[!_]*.py"):
+        yield f"disac.{path.stem}", path
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*.py"):
             parts = ("disac", *path.relative_to(ROOT).with_suffix("").parts)

@@ -22,7 +22,8 @@ _CHUNK = 64
 
 def centred_symbols(n_symbols: int) -> RealArray:
     """Symbol numbers counted from mid-frame, t - (T - 1) / 2, shape (T,)."""
-    return np.arange(n_symbols) - (n_symbols - 1) / 2
+    numbers: RealArray = np.arange(n_symbols, dtype=float) - (n_symbols - 1) / 2
+    return numbers
 
 
 def time_moments(symbols: ComplexArray) -> ComplexArray:
@@ -136,14 +137,14 @@ class MotionOperator:
         steps = centred_symbols(n_symbols)
         n_geometry, per_node = self._plain.shape[-1], s.n_nodes * s.n_targets
         geometry = np.zeros((n_geometry, n_geometry))
-        cross = np.zeros((s.n_nodes, n_geometry, per_node), dtype=complex)
-        amplitude = np.zeros((s.n_nodes, per_node, per_node), dtype=complex)
+        cross: ComplexArray = np.zeros((s.n_nodes, n_geometry, per_node), dtype=complex)
+        amplitude: ComplexArray = np.zeros((s.n_nodes, per_node, per_node), dtype=complex)
         rates = s.doppler_rates
         link_rates = (rates[:, None] + rates[None, :]).reshape(s.n_nodes, per_node)
         for first in range(0, n_symbols, _CHUNK):
             step = steps[first : first + _CHUNK, None, None]
             turn = np.exp(-1j * link_rates * step * s.symbol_interval_s)
-            atoms = sum(power * step[..., None] ** p for p, power in enumerate(powers))
+            atoms = np.sum([power * step[..., None] ** p for p, power in enumerate(powers)], axis=0)
             turns = np.tile(turn, (1, 1, self._plain.shape[1] // per_node))[..., None]
             slopes = (self._plain + self._turning_slopes * (step[..., None] * s.symbol_interval_s)) * turns
             weighted = atoms @ slopes
@@ -152,10 +153,11 @@ class MotionOperator:
             own = atoms[:, :, :per_node, :per_node]
             amplitude += np.sum(turn.conj()[..., None] * own * turn[:, :, None], axis=0)
         scale = self._still.scale
+        geometry, amplitude = (geometry + geometry.T) / 2, (amplitude + amplitude.conj().swapaxes(1, 2)) / 2
         return InformationBlocks(
-            geometry=scale * (geometry + geometry.T) / 2,
-            cross=scale * cross,
-            amplitude=scale * (amplitude + amplitude.conj().swapaxes(1, 2)) / 2,
+            geometry=scale * geometry,
+            cross=np.asarray(scale * cross, dtype=complex),
+            amplitude=np.asarray(scale * amplitude, dtype=complex),
             n_targets=s.n_targets,
         )
 
