@@ -45,6 +45,7 @@ FLOORS = {
         "trials",
         "runs",
         "campaign statistics theory plotting",
+        "study",
         "report paper",
         "studies",
         "reproduce",
@@ -57,7 +58,6 @@ single module may be left out as long as it closes no circle."""
 CIRCLES_LEFT = {
     ("disac.experiments.studies.link", "disac.experiments.studies.link_job"),
     ("disac.experiments.cli.pareto", "disac.experiments.cli.main"),
-    ("disac.experiments.cli.sidelobes", "disac.experiments.cli.main"),
 }
 """Imports inside functions that still close a circle. Take them out of here as they go."""
 

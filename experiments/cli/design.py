@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from disac.experiments.cli.errors import said_warnings
 from disac.experiments.cli.runs import told_errors
-from disac.experiments.cli.scenario import said_warnings, say_warnings, scenario_of, threshold_given
+from disac.experiments.cli.scenario import say_warnings, scenario_of, threshold_given
 
 if TYPE_CHECKING:
     from disac.designs import DesignResult

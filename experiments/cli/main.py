@@ -18,16 +18,12 @@ from disac.experiments.cli import paper as cli_paper
 from disac.experiments.cli import pareto as cli_pareto
 from disac.experiments.cli import report as cli_report
 from disac.experiments.cli import runs as cli_runs
-from disac.experiments.cli import sidelobes as cli_sidelobes
+from disac.experiments.cli.errors import said_warnings, say, user_errors
 from disac.experiments.cli.runs import told_errors
-from disac.experiments.cli.scenario import (
-    assignment,
-    said_warnings,
-    say,
-    say_warnings,
-    scenario_of,
-    threshold_given,
-)
+from disac.experiments.cli.scenario import say_warnings, scenario_of, threshold_given
+from disac.experiments.cli.study import Studies
+from disac.experiments.cli.types import Names, Numbers, Shard, first_repeated
+from disac.experiments.study.scene import assignment
 
 if TYPE_CHECKING:
     from disac.simulator import Scenario
@@ -35,80 +31,6 @@ if TYPE_CHECKING:
 
 MODES = ("hybrid", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance")
 MODULATIONS = ("qpsk", "16qam", "64qam", "256qam")
-
-
-class Numbers(click.ParamType):  # type: ignore[type-arg]
-    """Numbers separated by commas, each possibly a range ``start:stop:step`` with both ends included."""
-
-    name = "numbers"
-
-    def __init__(self, kind: type[int] | type[float], minimum: float, maximum: float) -> None:
-        self.kind, self.minimum, self.maximum = kind, minimum, maximum
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
-        """Parse and check; click calls this."""
-        if isinstance(value, tuple):
-            return value
-        numbers: list[Any] = []
-        for part in str(value).split(","):
-            try:
-                ends = [self.kind(end) for end in part.split(":")]
-                numbers += ends if len(ends) == 1 else _inclusive_range(*ends)
-            except (ValueError, TypeError):
-                kind = "a whole number" if self.kind is int else "a number"
-                self.fail(f"{part!r} is not {kind} or a range start:stop:step", param, ctx)
-        if (twice := _twice(numbers)) is not None:
-            self.fail(f"{twice:g} is given twice", param, ctx)
-        for number in numbers:
-            if not self.minimum <= number <= self.maximum:
-                self.fail(f"{number} is out of range: must be in [{self.minimum:g}, {self.maximum:g}]", param, ctx)
-        return tuple(numbers)
-
-
-def _twice(values: Sequence[Any]) -> Any:
-    """The first value that stands there again, None without one."""
-    return next((value for i, value in enumerate(values) if value in values[:i]), None)
-
-
-def _inclusive_range(start: float, stop: float, step: float = 1) -> list[float]:
-    count = (stop - start) / step
-    if count < 0:
-        raise ValueError
-    return [start + i * step for i in range(int(count + 1e-9) + 1)]
-
-
-class Shard(click.ParamType):  # type: ignore[type-arg]
-    """Part ``i/n`` of an array job, 1 <= i <= n."""
-
-    name = "i/n"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Parse and check; click calls this."""
-        part, _, parts = str(value).partition("/")
-        if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-            self.fail(f"{value!r} is not I/N with 1 <= I <= N", param, ctx)
-        return int(part), int(parts)
-
-
-class Names(click.ParamType):  # type: ignore[type-arg]
-    """Names out of a list, separated by commas."""
-
-    name = "names"
-
-    def __init__(self, known: Sequence[str]) -> None:
-        self.known = known
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Parse and check; click calls this."""
-        if isinstance(value, tuple):
-            return value
-        names = tuple(part.strip().lower() for part in str(value).split(","))
-        for name in names:
-            if name not in self.known:
-                self.fail(f"{name!r} is not one of {', '.join(self.known)}", param, ctx)
-        if (twice := _twice(names)) is not None:
-            self.fail(f"{twice} is given twice", param, ctx)
-        return names
 
 
 class Root(click.Group):
@@ -122,6 +44,11 @@ class Root(click.Group):
         context = super().make_context(info_name, args, parent, **extra)
         context.meta[ARGUMENTS] = given
         return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click calls this."""
+        with user_errors():
+            return super().invoke(ctx)
 
 
 ARGUMENTS = "disac.arguments"
@@ -138,7 +65,7 @@ def cli() -> None:
     """
 
 
-@cli.group()
+@cli.group(cls=Studies)
 def run() -> None:
     """Run an experiment; results go to a folder with records, summary and pictures."""
 
@@ -286,7 +213,7 @@ def run_link(
         if precoders is not None and (resolve or sweep):
             raise click.UsageError("--precoders sends what the file holds and goes with neither --resolve nor --sweep")
         sent = [name.strip() for name in designs.split(",")]
-        if (twice := _twice(sent)) is not None:
+        if (twice := first_repeated(sent)) is not None:
             raise click.UsageError(f"--design {designs}: {twice} is given twice")
         scenario, threshold = scenario_of(preset, file, settings)
         stopping = stopping_policy(trials or (20 if quick else 200), precision, bit_errors, seconds)
@@ -320,7 +247,7 @@ def run_link(
             job = LinkJob(experiment, designed.infeasible)
             save_job(job, new.staging, seed=seed, stopping=stopping, shard=shard)
             save_design_records(new.staging, designed.records)
-            write_provenance(new.staging, click.get_current_context().meta[ARGUMENTS])
+            write_provenance(new.staging, begun_by())
     try:
         with told_errors(same_options=False):
             rows = run_job(
@@ -344,6 +271,18 @@ def run_link(
     _print_rows(rows, job.fields, folder, seed)
     if all(row.get("rmse_m") is None for row in rows):
         raise SystemExit(1)
+
+
+def begun_by() -> str:
+    """The line that was typed, without the folder."""
+    import shlex
+
+    kept = list(click.get_current_context().meta[ARGUMENTS])
+    for i, argument in enumerate(kept):
+        if argument == "--out" or argument.startswith("--out="):
+            del kept[i : i + 1 + (argument == "--out")]
+            break
+    return shlex.join(["disac", *kept])
 
 
 def chosen(parameter: str) -> bool:
@@ -448,7 +387,7 @@ def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], 
 
 for command in (cli_design.design, cli_report.report, cli_paper.reproduce, *cli_runs.COMMANDS):
     cli.add_command(command)
-for command in (*cli_paper.COMMANDS, *cli_sidelobes.COMMANDS, *cli_pareto.COMMANDS):
+for command in (*cli_paper.COMMANDS, *cli_pareto.COMMANDS):
     run.add_command(command)
 
 

@@ -11,6 +11,7 @@ import click
 
 from disac.experiments.cli.runs import told_errors
 from disac.experiments.studies.parts import Effort, compute_part, part, part_names, part_summary
+from disac.experiments.study.protocol import STUDIES
 
 if TYPE_CHECKING:
     from disac.experiments.paper.job import FigureSettings
@@ -99,7 +100,7 @@ def _figure_command(name: str, summary: str) -> click.Command:
 
         settings = _settings(**options)
         with told_errors():
-            folder = run_folder(name, out, resumed, f"run {name} {settings.options}".split())
+            folder = run_folder(name, out, resumed, f"disac run {name} {settings.options}")
         with _resumable(f"disac run {name} {settings.options} --resume {folder}"):
             rows = run_figure(name, folder, settings)
         click.echo(f"{len(rows)} rows in {folder / 'summary.csv'}, picture {folder / (name + '.png')}")
@@ -117,7 +118,7 @@ def _part_command(name: str) -> click.Command:
 
         effort = _effort(name, _settings(workers, quick=quick, seed=seed))
         with told_errors():
-            folder = run_folder(name, out, resumed, effort.rerun_line.split()[1:])
+            folder = run_folder(name, out, resumed, effort.rerun_line)
         with _resumable(f"{effort.rerun_line} --resume {folder}"):
             compute_part(name, folder, effort)
         for finding in part(name).judge(folder):
@@ -148,12 +149,12 @@ def _begin(name: str, folder: Path, line: str) -> None:
     from disac.experiments.runs.folder import begun, run_folder
 
     with told_errors():
-        run_folder(name, folder, folder if begun(folder) else None, line.split()[1:])
+        run_folder(name, folder, folder if begun(folder) else None, line)
 
 
 COMMANDS = (
     *(_figure_command(name, summary) for name, summary in FIGURES.items()),
-    *(_part_command(name) for name in part_names()),
+    *(_part_command(name) for name in part_names() if name not in STUDIES),
 )
 
 
@@ -197,7 +198,8 @@ def reproduce(out: Path, docs: Path | None, check: bool, only: str | None, **opt
                 run_figure(name, out / name, settings)
             else:
                 effort = _effort(name, settings)
-                _begin(name, out / name, effort.rerun_line)
+                if name not in STUDIES:
+                    _begin(name, out / name, effort.rerun_line)
                 compute_part(name, out / name, effort)
     if check:
         with clock.section("check"):

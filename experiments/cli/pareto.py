@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from disac.experiments.cli.errors import said_warnings
 from disac.experiments.cli.runs import told_errors
-from disac.experiments.cli.scenario import assignment, said_warnings, say_warnings, scenario_of
+from disac.experiments.cli.scenario import say_warnings, scenario_of
+from disac.experiments.study.scene import assignment
 
 if TYPE_CHECKING:
     from disac.simulator import Scenario
@@ -64,10 +66,10 @@ def pareto(
     disac run pareto --design p2,p3 --sinr-db 20 --sidelobe-db -6 --sidelobe-db -13 --draws 10
     """
     from disac.experiments.campaign.runner import run_campaign
-    from disac.experiments.cli.main import ARGUMENTS, chosen
+    from disac.experiments.cli.main import begun_by, chosen
     from disac.experiments.paper.job import DrawBar
     from disac.experiments.runs.folder import STORE, rerun_line, run_folder, usable_cores
-    from disac.experiments.statistics.summary import write_csv
+    from disac.experiments.runs.tables import write_csv
     from disac.experiments.studies.pareto_front import pareto_summary, plot_pareto, summary_lines
     from disac.experiments.studies.pareto_sweep import ParetoSweep
 
@@ -90,7 +92,7 @@ def pareto(
                 localized=localized,
                 mainlobe=mainlobe,
             )
-        folder = run_folder("pareto", out, resumed, click.get_current_context().meta[ARGUMENTS])
+        folder = run_folder("pareto", out, resumed, begun_by())
         with DrawBar("pareto", every=5) as bar:
             run_campaign(
                 experiment,

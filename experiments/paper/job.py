@@ -15,8 +15,8 @@ from disac.experiments.paper.scenarios import Channel
 from disac.experiments.paper.sweeps import Sweep, sweep
 from disac.experiments.runs.choices import write_choices
 from disac.experiments.runs.replacing import replace_text
+from disac.experiments.runs.tables import write_csv
 from disac.experiments.statistics.draws import PointDraws, Row, read_draws, summarize
-from disac.experiments.statistics.summary import write_csv
 from disac.experiments.trials.keys import PointValue
 
 if TYPE_CHECKING:

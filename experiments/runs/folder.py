@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,8 +108,8 @@ def check_begun(folder: Path) -> None:
         raise FolderError(f"{folder}: no run has begun in it; begin one there with --out {folder}")
 
 
-def run_folder(experiment: str, out: Path | None, resumed: Path | None, arguments: Sequence[str]) -> Path:
-    """The folder ``resumed``, or a new one (:func:`new_run`) that holds nothing but the line of ``arguments``.
+def run_folder(experiment: str, out: Path | None, resumed: Path | None, line: str) -> Path:
+    """The folder ``resumed``, or a new one (:func:`new_run`) that holds nothing but the ``line`` that repeats it.
 
     Raises
     ------
@@ -120,7 +119,7 @@ def run_folder(experiment: str, out: Path | None, resumed: Path | None, argument
         check_begun(resumed)
         return resumed
     with new_run(experiment, out) as new:
-        write_provenance(new.staging, arguments)
+        write_provenance(new.staging, line)
     return new.folder
 
 
@@ -198,23 +197,12 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def write_provenance(folder: Path, arguments: Sequence[str]) -> None:
-    """Write ``provenance.json`` and :data:`RERUN` in a new folder."""
+def write_provenance(folder: Path, line: str) -> None:
+    """Write ``provenance.json`` and :data:`RERUN`, the command ``line`` that repeats the run, in its folder."""
     from disac.experiments.runs.provenance import provenance
 
-    line = shlex.join(["disac", *_without_out(arguments)])
     replace_text(folder / "provenance.json", json.dumps(provenance(line), indent=2, default=str) + "\n")
     replace_text(folder / RERUN, line + "\n")
-
-
-def _without_out(arguments: Sequence[str]) -> list[str]:
-    kept = list(arguments)
-    for i, argument in enumerate(kept):
-        if argument == "--out":
-            return kept[:i] + kept[i + 2 :]
-        if argument.startswith("--out="):
-            return kept[:i] + kept[i + 1 :]
-    return kept
 
 
 def rerun_line(folder: Path) -> str:

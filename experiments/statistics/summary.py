@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri
 
-from disac.experiments.runs.replacing import replacing
 from disac.experiments.statistics.intervals import (
     bootstrap_rmse_interval,
     chi_square_rmse_interval,
@@ -152,15 +149,6 @@ def _detection(records: Sequence[Record], level: float) -> Row:
         if name in records[0]:
             row[name] = float(_column(records, name).mean())
     return row
-
-
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write rows with the union of their columns, in the order in which they first appear."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], list[list[str]]]:

@@ -99,7 +99,7 @@ def compute(folder: Path, effort: Effort) -> list[Row]:
     """Solve every design under every model, or go on with what the folder holds, and write summary and picture."""
     from disac.experiments.campaign.runner import run_campaign
     from disac.experiments.paper.job import DrawBar
-    from disac.experiments.statistics.summary import write_csv
+    from disac.experiments.runs.tables import write_csv
 
     for experiment, store in (
         (EdgeSweep("channels", edge_cases(effort.quick)), EDGES_STORE),

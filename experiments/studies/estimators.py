@@ -90,7 +90,7 @@ def compute(folder: Path, effort: Effort) -> list[Row]:
     """Localize with every estimator, or go on with what the folder holds, and write summary and picture."""
     from disac.experiments.campaign.runner import run_campaign
     from disac.experiments.paper.job import DrawBar
-    from disac.experiments.statistics.summary import write_csv
+    from disac.experiments.runs.tables import write_csv
 
     scale = QUICK if effort.quick else FULL
     with DrawBar("estimators", every=200) as bar:

@@ -14,7 +14,8 @@ import numpy as np
 import tomli_w
 
 from disac.experiments.runs.folder import STORE
-from disac.experiments.statistics.summary import Row, infeasible_row, summarize_point, write_csv
+from disac.experiments.runs.tables import write_csv
+from disac.experiments.statistics.summary import Row, infeasible_row, summarize_point
 from disac.experiments.studies.link import LinkCase, LinkExperiment, at_snr
 from disac.experiments.trials.keys import point_key
 from disac.simulator import Scenario

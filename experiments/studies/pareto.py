@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from disac.experiments.runs.folder import STORE
-from disac.experiments.statistics.summary import write_csv
+from disac.experiments.runs.tables import write_csv
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.pareto_front import pareto_summary, plot_pareto
 from disac.experiments.studies.pareto_sweep import LIMITED, ParetoSweep, pareto_scene

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.paper.scenarios import common_generator
-from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.trials.experiment import Column, Record
 from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
 from disac.simulator import Scenario
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
 
 RealArray = NDArray[np.float64]
 Row = dict[str, Any]
-
-REFERENCE = "p3"
-"""The design that the paper expects to have the lowest sidelobes; the others are compared with it draw by draw."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ class SidelobeSweep:
     @property
     def signals(self) -> tuple[str, ...]:
         """Which profiles there are: the expected spectrum's, and those of realizations of T symbols."""
-        return ("expected", *(f"realized, T = {t}" for t in self.n_symbols))
+        return signals_of(self.n_symbols)
 
     @property
     def columns(self) -> Mapping[str, Column]:
@@ -128,6 +122,11 @@ class SidelobeSweep:
                 levels = profile_levels(spectrum)
                 record |= {_column(stem, signal, node, target): value for stem, value in levels.items()}
         return record
+
+
+def signals_of(n_symbols: Sequence[int]) -> tuple[str, ...]:
+    """Names of the profiles of a sweep with realizations of these numbers of symbols."""
+    return ("expected", *(f"realized, T = {t}" for t in n_symbols))
 
 
 _QUANTITIES = (
@@ -194,109 +193,3 @@ def draw_symbols(result: DesignResult, order: int, n_symbols: int, key: TrialKey
     )
     sent: NDArray[np.complex128] = transmit(result.comm_precoders, result.radar_precoders, streams)
     return sent
-
-
-@dataclass(frozen=True)
-class SidelobeDraws:
-    """The draws of one point: per-draw means over its profiles, so that a draw counts once."""
-
-    draws: PointDraws
-
-    @property
-    def label(self) -> tuple[str, float | None]:
-        """Design and threshold."""
-        threshold = self.draws.fields.get("sinr_db")
-        return str(self.draws.fields["design"]), None if threshold is None else float(threshold)
-
-    @cached_property
-    def feasible(self) -> NDArray[np.intp]:
-        """Trials in which the design exists."""
-        return np.array(sorted(self.draws.feasible_trials), dtype=np.intp)
-
-    def profiles(self, stem: str, signal: str, trials: NDArray[np.intp] | None = None) -> RealArray:
-        """(profiles, draws) of a quantity, of the profiles that have it; one row of NaN where none has."""
-        names = [n for n in self.draws.columns if n.startswith(f"{signal}: {stem} n")]
-        values = np.array([self.draws.values(n, self.feasible if trials is None else trials) for n in names])
-        defined = ~np.isnan(values).any(axis=1)
-        return values[defined] if defined.any() else np.full((1, values.shape[1]), np.nan)
-
-
-def summarize_sidelobes(points: Sequence[PointDraws], signals: Sequence[str], level: float = 0.95) -> list[Row]:
-    """One row per design, threshold and signal.
-
-    A draw counts once: ``pslr_db`` and ``islr_db`` are means over draws of the mean over its profiles, with Student
-    intervals over draws (NaN for one draw); ``worst_pslr_db`` is the mean over draws of the highest profile,
-    ``pslr_loss_db`` what the design adds to equal energies on the same subcarriers, ``pslr_loss_over_p3_db`` by how
-    much that exceeds P.3's at the same threshold, paired by draw (a baseline without threshold is compared with P.3 at
-    its lowest one), and ``pslr_q10_db``, ``pslr_q90_db`` are quantiles over all profiles.
-    """
-    every = [SidelobeDraws(point) for point in points]
-    rows = []
-    for item in every:
-        name, threshold = item.label
-        reference = _reference(every, threshold)
-        for signal in signals:
-            row: Row = {"design": name, "sinr_db": threshold, "signal": signal}
-            row |= {"draws": len(item.feasible), "infeasible_draws": item.draws.n_draws - len(item.feasible)}
-            rows.append(row)
-            if not len(item.feasible):
-                continue
-            for stem in ("pslr", "islr", "pslr_loss", "islr_loss"):
-                row |= _with_interval(stem, item.profiles(f"{stem}_db", signal).mean(axis=0), level)
-            if reference is not None:
-                both = np.intersect1d(item.feasible, reference.feasible)
-                for stem in ("pslr_loss", "islr_loss"):
-                    mine, its = (each.profiles(f"{stem}_db", signal, both).mean(axis=0) for each in (item, reference))
-                    row |= _with_interval(f"{stem}_over_{REFERENCE}", mine - its, level)
-            pslr = item.profiles("pslr_db", signal)
-            row["worst_pslr_db"] = float(pslr.max(axis=0).mean())
-            row["pslr_q10_db"], row["pslr_q90_db"] = (float(q) for q in np.quantile(pslr, (0.1, 0.9)))
-            row["width_m"] = float(item.profiles("width_m", signal).mean())
-            row["rcrb_m"] = float(np.sqrt(np.mean(item.draws.values("rcrb_m", item.feasible) ** 2)))
-    return rows
-
-
-def _reference(every: Sequence[SidelobeDraws], threshold: float | None) -> SidelobeDraws | None:
-    """P.3 at the same threshold, or at its lowest one where there is none."""
-    own = [item for item in every if item.label[0] == REFERENCE]
-    same = [item for item in own if threshold is None or item.label[1] == threshold]
-    return min(same, key=lambda item: item.label[1] or 0.0, default=None)
-
-
-def _with_interval(stem: str, values: RealArray, level: float) -> Row:
-    """Mean over draws and its Student interval."""
-    from scipy.special import stdtrit
-
-    names = (f"{stem}_db", f"{stem}_low_db", f"{stem}_high_db")
-    if len(values) < 2:
-        return dict(zip(names, (float(np.mean(values)) if len(values) else float("nan"), np.nan, np.nan), strict=True))
-    mean = float(values.mean())
-    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return dict(zip(names, (mean, mean - half, mean + half), strict=True))
-
-
-def sidelobe_summary(store: Path, signals: Sequence[str]) -> list[Row]:
-    """Rows of a stored run, see :func:`summarize_sidelobes`."""
-    from disac.experiments.statistics.draws import read_draws
-
-    return summarize_sidelobes(read_draws(store), signals)
-
-
-def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """What the terminal shows of a summary."""
-    for row in rows:
-        at = "" if row["sinr_db"] is None else f" at {row['sinr_db']:g} dB"
-        head = f"{row['design']}{at}, {row['signal']}"
-        if not row["draws"]:
-            yield f"{head}: infeasible in every draw"
-            continue
-        pslr, islr = (
-            f" [{row[f'{stem}_low_db']:.2f}, {row[f'{stem}_high_db']:.2f}]" if row["draws"] > 1 else ""
-            for stem in ("pslr", "islr")
-        )
-        yield (
-            f"{head}: PSLR {row['pslr_db']:.2f} dB{pslr}, {row['pslr_loss_db']:+.2f} dB against equal power; "
-            f"ISLR {row['islr_db']:.2f} dB{islr}, {row['islr_loss_db']:+.2f} dB; "
-            f"{row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
-            f"{'' if row['draws'] > 1 else ', no interval from one draw'}"
-        )

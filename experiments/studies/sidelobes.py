@@ -1,65 +1,267 @@
-"""Part "sidelobes" of ``disac reproduce``: is the remark after Eq. (40) true, that P.3 spares the range sidelobes?"""
+"""Study "sidelobes": range sidelobes of designs over draws; is the remark after Eq. (40) true, that P.3 spares them?"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import cycle
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from disac.experiments.runs.folder import STORE
-from disac.experiments.statistics.summary import write_csv
+import numpy as np
+from numpy.typing import NDArray
+
+from disac.experiments.plotting.figures import design_name, figure, save, series_marker
+from disac.experiments.runs.tables import read_csv
+from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.parts import Effort, Part
-from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, sidelobe_summary
-from disac.simulator import Scenario
+from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, signals_of
+from disac.experiments.study.protocol import Study, register_study
+from disac.experiments.study.run import Execution, StudyRun, run_study
+from disac.experiments.study.scene import SceneSettings, warn_of_contradictions
+from disac.experiments.study.settings import Count, Decibels, setting
 
-DESIGNS = ("p3", "p2", "uniform", "sensing-only", "p1-direct", "p1-noncoherent", "comm-only")
-QUICK_DESIGNS = DESIGNS[:4]
-SINR_DB = (0.0, 20.0, 35.0)
-N_SYMBOLS = (1, 16)
-DRAWS, QUICK_DRAWS = 100, 10
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RealArray = NDArray[np.float64]
+Row = dict[str, Any]
+
 NAMES = {"p1-direct": "P.1", "p1-noncoherent": "block-diagonal P.1", "p2": "P.2"}
+REFERENCE = "p3"
+"""The design that the paper expects to have the lowest sidelobes; the others are compared with it draw by draw."""
+
 AVOIDED_WITHIN_DB = 1.0
 """Sidelobes count as those of equal power where the interval of the PSLR lies this near to theirs."""
 
 
-def compute(folder: Path, effort: Effort) -> None:
-    """Profile all designs over the draws and write ``summary.csv`` and the picture."""
-    from disac.experiments.campaign.runner import run_campaign
-    from disac.experiments.paper.job import DrawBar
-    from disac.experiments.studies.sidelobe_figures import plot_sidelobe_ratios
+class SidelobeSettings(SceneSettings):
+    """What decides the numbers of the study."""
 
-    folder.mkdir(parents=True, exist_ok=True)
-    designs = QUICK_DESIGNS if effort.quick else DESIGNS
-    experiment = SidelobeSweep(Scenario.preset("fig7"), designs, SINR_DB, n_symbols=N_SYMBOLS)
-    with DrawBar("sidelobes") as bar:
-        run_campaign(
-            experiment,
-            folder / STORE,
-            seed=effort.seed,
-            trials=QUICK_DRAWS if effort.quick else DRAWS,
-            workers=effort.workers,
-            batch_size=1,
-            progress=bar,
-            resume=True,
-            rerun_line=effort.rerun_line,
+    default_preset: ClassVar[str | None] = "fig7"
+
+    designs: tuple[str, ...] = setting(
+        ("p3", "p2", "uniform", "sensing-only", "p1-direct", "p1-noncoherent", "comm-only"),
+        "Designs; those that know no threshold have one point.",
+        option="design",
+        quick=("p3", "p2", "uniform", "sensing-only"),
+    )
+    sinr_db: tuple[Decibels, ...] = setting((0.0, 20.0, 35.0), "SINR thresholds Gamma_c [dB].")
+    symbols: tuple[Count, ...] = setting((1, 16), "Numbers of OFDM symbols T of the realized profiles.")
+    draws: int = setting(100, "Draws of channels and amplitudes.", quick=10, ge=1, le=1_000_000, grows=True)
+
+
+@register_study("sidelobes")
+class Sidelobes(Study[SidelobeSettings]):
+    """Range sidelobes (PSLR, ISLR) of the designs' signals over draws, and what the remark after Eq. (40) is worth."""
+
+    summary = "Range sidelobes of the designs over draws."
+    about = (
+        "Matched filter; main lobe and period are those of equal power on the same subcarriers. Every draw counts "
+        "once, and the comparison with P.3 is paired by draw."
+    )
+    title = "Range sidelobes of the designs"
+    caption = "Matched filter, expected spectra, means over nodes; bars and bands are 95 % intervals over draws."
+    place = 13
+    Settings = SidelobeSettings
+
+    def experiment(self, settings: SidelobeSettings) -> SidelobeSweep:
+        """All designs over the draws."""
+        scenario, _ = settings.scene()
+        warn_of_contradictions(scenario)
+        return SidelobeSweep(scenario, settings.designs, settings.sinr_db, n_symbols=settings.symbols)
+
+    def summarize(self, run: StudyRun[SidelobeSettings]) -> list[Row]:
+        """One row per design, threshold and signal."""
+        return summarize_sidelobes(run.draws(), signals_of(run.settings.symbols))
+
+    def plot(self, run: StudyRun[SidelobeSettings], rows: Sequence[Row]) -> None:
+        """What the designs add to the sidelobes of equal power."""
+        plot_sidelobe_ratios(rows, run.stem)
+
+    def judge(self, run: StudyRun[SidelobeSettings], rows: Sequence[Row]) -> list[Finding]:
+        """The two halves of the remark."""
+        return judge_sidelobes(rows)
+
+    def unstated(self, settings: SidelobeSettings) -> tuple[tuple[str, str], ...]:
+        """What the paper leaves open."""
+        scenario, _ = settings.scene()
+        return (
+            ("draws", str(settings.draws)),
+            ("scene", _scene_text(settings, scenario)),
+            (
+                "sidelobe",
+                "highest level outside the main lobe that equal power on the node's subcarriers has, in one period",
+            ),
+            ("baselines", "uniform, comm-only, sensing-only know no threshold and are one point each"),
+            ("data", "QPSK, constant-modulus radar sequences in the realized profiles"),
         )
-    rows = sidelobe_summary(folder / STORE, experiment.signals)
-    write_csv(rows, folder / "summary.csv")
-    plot_sidelobe_ratios(rows, folder / "sidelobes")
+
+    def failure(self, rows: Sequence[Row]) -> str | None:
+        """Where nothing could be designed."""
+        if any(row["draws"] for row in rows):
+            return None
+        return "no draw is feasible for these designs and thresholds; lower --sinr-db"
+
+    def lines(self, run: StudyRun[SidelobeSettings], rows: Sequence[Row]) -> Iterator[str]:
+        """A line per row, then the verdicts."""
+        yield from summary_lines(rows)
+        yield from super().lines(run, rows)
 
 
-def judge(folder: Path) -> Sequence[Finding]:
+def _scene_text(settings: SidelobeSettings, scenario: Any) -> str:
+    """The scene in a line; of the preset Fig. 7 its figure, sizes and subcarriers per node."""
+    source = settings.scenario or settings.preset or settings.default_preset
+    n, k, u, size = scenario.n_nodes, scenario.n_targets, scenario.n_users, scenario.n_subcarriers
+    return (
+        f"{str(source).replace('fig', 'Fig. ')}: N = {n}, K = {k}, U = {u}, L = {size}, so {size // n} subcarriers a "
+        f"node for P.2 and P.3, {size} for the others"
+    )
+
+
+def known(row: Mapping[str, Any], name: str) -> bool:
+    """Whether a row has a value of this name."""
+    return row.get(name) is not None
+
+
+@dataclass(frozen=True)
+class SidelobeDraws:
+    """The draws of one point: per-draw means over its profiles, so that a draw counts once."""
+
+    draws: PointDraws
+
+    @property
+    def label(self) -> tuple[str, float | None]:
+        """Design and threshold."""
+        threshold = self.draws.fields.get("sinr_db")
+        return str(self.draws.fields["design"]), None if threshold is None else float(threshold)
+
+    @cached_property
+    def feasible(self) -> NDArray[np.intp]:
+        """Trials in which the design exists."""
+        return np.array(sorted(self.draws.feasible_trials), dtype=np.intp)
+
+    def profiles(self, stem: str, signal: str, trials: NDArray[np.intp] | None = None) -> RealArray:
+        """(profiles, draws) of a quantity, of the profiles that have it; one row of NaN where none has."""
+        names = [n for n in self.draws.columns if n.startswith(f"{signal}: {stem} n")]
+        values = np.array([self.draws.values(n, self.feasible if trials is None else trials) for n in names])
+        defined = ~np.isnan(values).any(axis=1)
+        return values[defined] if defined.any() else np.full((1, values.shape[1]), np.nan)
+
+
+def summarize_sidelobes(points: Sequence[PointDraws], signals: Sequence[str], level: float = 0.95) -> list[Row]:
+    """One row per design, threshold and signal.
+
+    A draw counts once: ``pslr_db`` and ``islr_db`` are means over draws of the mean over its profiles, with Student
+    intervals over draws (NaN for one draw); ``worst_pslr_db`` is the mean over draws of the highest profile,
+    ``pslr_loss_db`` what the design adds to equal energies on the same subcarriers, ``pslr_loss_over_p3_db`` by how
+    much that exceeds P.3's at the same threshold, paired by draw (a baseline without threshold is compared with P.3 at
+    its lowest one), and ``pslr_q10_db``, ``pslr_q90_db`` are quantiles over all profiles.
+    """
+    every = [SidelobeDraws(point) for point in points]
+    rows = []
+    for item in every:
+        name, threshold = item.label
+        reference = _reference(every, threshold)
+        for signal in signals:
+            row: Row = {"design": name, "sinr_db": threshold, "signal": signal}
+            row |= {"draws": len(item.feasible), "infeasible_draws": item.draws.n_draws - len(item.feasible)}
+            rows.append(row)
+            if not len(item.feasible):
+                continue
+            for stem in ("pslr", "islr", "pslr_loss", "islr_loss"):
+                row |= _with_interval(stem, item.profiles(f"{stem}_db", signal).mean(axis=0), level)
+            if reference is not None:
+                both = np.intersect1d(item.feasible, reference.feasible)
+                for stem in ("pslr_loss", "islr_loss"):
+                    mine, its = (each.profiles(f"{stem}_db", signal, both).mean(axis=0) for each in (item, reference))
+                    row |= _with_interval(f"{stem}_over_{REFERENCE}", mine - its, level)
+            pslr = item.profiles("pslr_db", signal)
+            row["worst_pslr_db"] = float(pslr.max(axis=0).mean())
+            row["pslr_q10_db"], row["pslr_q90_db"] = (float(q) for q in np.quantile(pslr, (0.1, 0.9)))
+            row["width_m"] = float(item.profiles("width_m", signal).mean())
+            row["rcrb_m"] = float(np.sqrt(np.mean(item.draws.values("rcrb_m", item.feasible) ** 2)))
+    return rows
+
+
+def _reference(every: Sequence[SidelobeDraws], threshold: float | None) -> SidelobeDraws | None:
+    """P.3 at the same threshold, or at its lowest one where there is none."""
+    own = [item for item in every if item.label[0] == REFERENCE]
+    same = [item for item in own if threshold is None or item.label[1] == threshold]
+    return min(same, key=lambda item: item.label[1] or 0.0, default=None)
+
+
+def _with_interval(stem: str, values: RealArray, level: float) -> Row:
+    """Mean over draws and its Student interval."""
+    from scipy.special import stdtrit
+
+    names = (f"{stem}_db", f"{stem}_low_db", f"{stem}_high_db")
+    if len(values) < 2:
+        return dict(zip(names, (float(np.mean(values)) if len(values) else float("nan"), np.nan, np.nan), strict=True))
+    mean = float(values.mean())
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return dict(zip(names, (mean, mean - half, mean + half), strict=True))
+
+
+def plot_sidelobe_ratios(summary: Sequence[Row], stem: Path, *, signal: str = "expected") -> list[Path]:
+    """What designs add to the PSLR and ISLR of equal power, against the SINR threshold.
+
+    Means over draws with intervals; baselines without a threshold are lines with bands.
+    """
+    with figure(figsize=(6.4, 3.2)) as fig:
+        axes = fig.subplots(1, 2)
+        shown = [row for row in summary if row["signal"] == signal and row["draws"]]
+        thresholds = sorted({row["sinr_db"] for row in shown if known(row, "sinr_db")})
+        for ax, quantity in zip(axes, ("pslr", "islr"), strict=True):
+            dashes = cycle(("--", ":", "-."))
+            for index, name in enumerate(dict.fromkeys(row["design"] for row in shown)):
+                own = [row for row in shown if row["design"] == name]
+                if not known(own[0], "sinr_db"):
+                    _draw_baseline(ax, own[0], quantity, color=f"C{index % 7}", ls=next(dashes))
+                else:
+                    _draw_ratios(ax, own, quantity, index)
+            if len(thresholds) < 2:
+                ax.set_xticks(thresholds)
+            ax.set_xlabel(r"SINR threshold $\Gamma_c$ [dB]")
+            ax.set_ylabel(f"{quantity.upper()} above equal power [dB]")
+        bounded = any(np.isfinite(row["pslr_loss_low_db"]) for row in shown)
+        intervals = "; bars and bands: 95 % intervals" if bounded else ""
+        fig.suptitle(f"matched filter, {signal} spectrum{intervals}", fontsize="medium")
+        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        return save(fig, stem)
+
+
+def _draw_baseline(ax: Axes, row: Row, quantity: str, *, color: str, ls: str) -> None:
+    ax.axhline(row[f"{quantity}_loss_db"], color=color, ls=ls, label=design_name(row["design"]))
+    ax.axhspan(row[f"{quantity}_loss_low_db"], row[f"{quantity}_loss_high_db"], color=color, alpha=0.15, lw=0)
+
+
+def _draw_ratios(ax: Axes, rows: Sequence[Row], quantity: str, index: int) -> None:
+    """A design's means over its thresholds; a line has two of them at least."""
+    mean, low, high = (
+        np.array([row[f"{quantity}_loss{end}_db"] for row in rows], dtype=float) for end in ("", "_low", "_high")
+    )
+    ax.errorbar(
+        np.array([row["sinr_db"] for row in rows], dtype=float),
+        mean,
+        yerr=np.nan_to_num(np.stack([mean - low, high - mean])),
+        color=f"C{index % 7}",
+        ls="-" if len(rows) > 1 else "none",
+        marker=series_marker(index),
+        mfc="white",
+        label=design_name(rows[0]["design"]),
+    )
+
+
+def judge_sidelobes(rows: Sequence[Row]) -> list[Finding]:
     """The two halves of the remark, for the expected spectra; realized ones in the effect."""
-    path = folder / "summary.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["draws"] != "0"]
+    rows = [row for row in rows if row["draws"]]
     expected = [row for row in rows if row["signal"] == "expected"]
     findings = []
     for name, title in NAMES.items():
-        own = [row for row in expected if row["design"] == name and row.get("pslr_loss_over_p3_low_db")]
+        own = [row for row in expected if row["design"] == name and known(row, "pslr_loss_over_p3_low_db")]
         if own:
             findings.append(
                 Finding(
@@ -75,8 +277,8 @@ def judge(folder: Path) -> Sequence[Finding]:
             )
     p3 = [row for row in expected if row["design"] == "p3"]
     if p3:
-        inside = [abs(float(row[f"pslr_loss{end}_db"])) < AVOIDED_WITHIN_DB for row in p3 for end in ("_low", "_high")]
-        outside = [float(row["pslr_loss_low_db"]) > AVOIDED_WITHIN_DB for row in p3]
+        inside = [abs(row[f"pslr_loss{end}_db"]) < AVOIDED_WITHIN_DB for row in p3 for end in ("_low", "_high")]
+        outside = [row["pslr_loss_low_db"] > AVOIDED_WITHIN_DB for row in p3]
         verdict: Verdict = "undecided"
         if all(inside):
             verdict = "confirmed"
@@ -99,10 +301,10 @@ def judge(folder: Path) -> Sequence[Finding]:
     return findings
 
 
-def _signs(rows: Sequence[Mapping[str, str]], stem: str) -> Verdict:
+def _signs(rows: Sequence[Row], stem: str) -> Verdict:
     """Confirmed where every interval is above zero, refuted where every one is below."""
-    above = [float(row[f"{stem}_low_db"]) > 0 for row in rows]
-    below = [float(row[f"{stem}_high_db"]) < 0 for row in rows]
+    above = [row[f"{stem}_low_db"] > 0 for row in rows]
+    below = [row[f"{stem}_high_db"] < 0 for row in rows]
     if all(above):
         return "confirmed"
     if all(below):
@@ -110,32 +312,48 @@ def _signs(rows: Sequence[Mapping[str, str]], stem: str) -> Verdict:
     return "only under conditions" if any(above) else "undecided"
 
 
-def _levels(rows: Sequence[Mapping[str, str]], stem: str) -> str:
+def _levels(rows: Sequence[Row], stem: str) -> str:
     return ", ".join(
-        f"{float(row[f'{stem}_db']):+.2f} dB [{float(row[f'{stem}_low_db']):+.2f}, "
-        f"{float(row[f'{stem}_high_db']):+.2f}] at {float(row['sinr_db']):g} dB"
+        f"{row[f'{stem}_db']:+.2f} dB [{row[f'{stem}_low_db']:+.2f}, "
+        f"{row[f'{stem}_high_db']:+.2f}] at {row['sinr_db']:g} dB"
         for row in rows
     )
 
 
-def _draws(rows: Sequence[Mapping[str, str]]) -> str:
-    return "feasible draws " + ", ".join(row["draws"] for row in rows)
+def _draws(rows: Sequence[Row]) -> str:
+    return "feasible draws " + ", ".join(str(row["draws"]) for row in rows)
+
+
+def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """What the terminal shows of a summary."""
+    for row in rows:
+        at = "" if row.get("sinr_db") is None else f" at {row['sinr_db']:g} dB"
+        head = f"{row['design']}{at}, {row['signal']}"
+        if not row["draws"]:
+            yield f"{head}: infeasible in every draw"
+            continue
+        pslr, islr = (
+            f" [{row[f'{stem}_low_db']:.2f}, {row[f'{stem}_high_db']:.2f}]" if row["draws"] > 1 else ""
+            for stem in ("pslr", "islr")
+        )
+        yield (
+            f"{head}: PSLR {row['pslr_db']:.2f} dB{pslr}, {row['pslr_loss_db']:+.2f} dB against equal power; "
+            f"ISLR {row['islr_db']:.2f} dB{islr}, {row['islr_loss_db']:+.2f} dB; "
+            f"{row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
+            f"{'' if row['draws'] > 1 else ', no interval from one draw'}"
+        )
+
+
+def _compute(folder: Path, effort: Effort) -> None:
+    settings = SidelobeSettings.chosen({"seed": effort.seed}, quick=effort.quick)
+    run_study(Sidelobes(), settings, folder, resume=True, quick=effort.quick, execution=Execution(effort.workers))
 
 
 PART = Part(
     name="sidelobes",
-    title="Range sidelobes of the designs",
-    caption="Matched filter, expected spectra, means over nodes; bars and bands are 95 % intervals over draws.",
-    compute=compute,
-    judge=judge,
-    unstated=(
-        ("draws", str(DRAWS)),
-        ("scene", "Fig. 7: N = 4, K = U = 1, L = 16, so 4 subcarriers a node for P.2 and P.3, 16 for the others"),
-        (
-            "sidelobe",
-            "highest level outside the main lobe that equal power on the node's subcarriers has, in one period",
-        ),
-        ("baselines", "uniform, comm-only and sensing-only know no threshold and are one point each"),
-        ("data", "QPSK, constant-modulus radar sequences in the realized profiles"),
-    ),
+    title=Sidelobes.title,
+    caption=Sidelobes.caption,
+    compute=_compute,
+    judge=lambda folder: judge_sidelobes(read_csv(folder / "summary.csv")),
+    unstated=(),
 )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from disac.experiments.runs.tables import write_csv
 from disac.experiments.statistics.draws import read_draws
-from disac.experiments.statistics.summary import write_csv
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.parts import Effort, Part
 from disac.experiments.studies.threshold_sweep import (

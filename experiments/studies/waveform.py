@@ -100,7 +100,7 @@ def compute(folder: Path, effort: Effort) -> list[Row]:
     """Send the designs, or go on with what the folder holds, and write summary and picture."""
     from disac.experiments.campaign.runner import run_campaign
     from disac.experiments.paper.job import DrawBar
-    from disac.experiments.statistics.summary import write_csv
+    from disac.experiments.runs.tables import write_csv
 
     scenes, draws, trials = (QUICK, QUICK_DRAWS, QUICK_TRIALS) if effort.quick else (FULL, FULL_DRAWS, FULL_TRIALS)
     with DrawBar("verdict", every=200) as bar:

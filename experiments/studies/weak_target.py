@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from disac.experiments.plotting.figures import bound_line, design_name, figure, save, series_marker
+from disac.experiments.runs.tables import write_csv
 from disac.experiments.statistics.draws import read_draws
-from disac.experiments.statistics.summary import write_csv
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.parts import Effort, Part
 from disac.experiments.studies.weak_target_trial import (

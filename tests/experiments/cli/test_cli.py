@@ -15,6 +15,7 @@ from disac.experiments.campaign.progress import CampaignBar
 from disac.experiments.cli.main import cli, main
 
 SMALL = ["--set", "targets=[[0.0, 5.0]]", "--set", "n_subcarriers=8"]
+SIDELOBES = ["run", "sidelobes", "--preset", "fig4", *SMALL[:2], "--symbols", "", "--draws", 2]
 QUICK = ["run", "link", *SMALL, "--snr-db", "10,20", "--trials", "6"]
 
 
@@ -188,7 +189,7 @@ def test_stopping_by_precision_is_stored_and_survives_a_resume(tmp_path):
 
 
 def test_sidelobes_and_ambiguity_leave_tables_and_pictures(tmp_path):
-    options = ["run", "sidelobes", *SMALL[:2], "--design", "p2", "--draws", 2, "--workers", 1, "--out", tmp_path / "s"]
+    options = [*SIDELOBES, "--design", "p2", "--sinr-db", 30, "--workers", 1, "--out", tmp_path / "s"]
     result = _invoke(*options)
     assert result.exit_code == 0, result.output
     assert "p2 at 30 dB, expected: PSLR" in result.output
@@ -198,29 +199,33 @@ def test_sidelobes_and_ambiguity_leave_tables_and_pictures(tmp_path):
     assert result.exit_code == 0, result.output
     assert "sidelobes in the area" in result.output
     names = {path.name for path in (tmp_path / "a").iterdir()}
-    assert {"ambiguity.png", "sidelobes.csv", "rerun.txt", "provenance.json"} <= names
-    with (tmp_path / "a" / "sidelobes.csv").open(newline="", encoding="utf-8") as file:
+    assert {"ambiguity.png", "summary.csv", "rerun.txt", "provenance.json"} <= names
+    with (tmp_path / "a" / "summary.csv").open(newline="", encoding="utf-8") as file:
         levels = [float(row["level_db"]) for row in csv.DictReader(file)]
     assert f"{len(levels)} sidelobes in the area" in result.output
     assert levels == sorted(levels, reverse=True)
 
 
 def test_resume_with_other_options_names_them(tmp_path):
-    options = ["run", "sidelobes", *SMALL[:2], "--design", "uniform", "--draws", 2, "--workers", 1]
+    options = [*SIDELOBES, "--design", "uniform", "--workers", 1]
     folder = tmp_path / "s"
     assert _invoke(*options, "--out", folder).exit_code == 0
     before = (folder / "run.sqlite").read_bytes()
-    resumed = _invoke(*options, "--set", "n_tx=5", "--seed", 3, "--resume", folder)
+    resumed = _invoke("run", "sidelobes", *SMALL[:2], "--set", "n_tx=5", "--seed", 3, "--resume", folder)
     assert resumed.exit_code == 1
     assert f"{folder} was begun with other options; nothing was changed\n" in resumed.output
-    assert f"  --set: stored {SMALL[1]}, given {SMALL[1]}, n_tx=5\n  --seed: stored 0, given 3\n" in resumed.output
+    assert f"  --set: stored {SMALL[1]}, given {SMALL[1]},n_tx=5\n  --seed: stored 0, given 3\n" in resumed.output
     assert f"the line that began it is in {folder / 'rerun.txt'}" in resumed.output
     assert "--draws" not in resumed.output
     assert (folder / "run.sqlite").read_bytes() == before
-    (folder / "rerun.txt").write_text("disac run ambiguity\n")
-    resumed = _invoke(*options, "--seed", 3, "--resume", folder)
-    assert "seed: stored '0', given '3'; nothing was changed" in resumed.output
-    assert _invoke(*options, "--draws", 3, "--resume", folder).exit_code == 0
+    resumed = _invoke("run", "ambiguity", "--resume", folder)
+    assert "holds a run of sidelobes, not of ambiguity" in resumed.output
+    resumed = _invoke("run", "sidelobes", "--draws", 1, "--resume", folder)
+    assert "--draws: stored 2, given 1" in resumed.output
+    assert _invoke("run", "sidelobes", "--draws", 3, "--workers", 1, "--resume", folder).exit_code == 0
+    assert _invoke(*options, "--draws", 3, "--out", tmp_path / "fresh").exit_code == 0
+    assert (folder / "summary.csv").read_bytes() == (tmp_path / "fresh" / "summary.csv").read_bytes()
+    assert (folder / "rerun.txt").read_bytes() == (tmp_path / "fresh" / "rerun.txt").read_bytes()
 
 
 def test_shards_merge_into_the_single_run(finished, tmp_path):

@@ -177,12 +177,12 @@ def test_the_line_after_a_kill(tmp_path, place):
 
 
 def test_a_run_that_only_keeps_its_line(tmp_path):
-    folder = run_folder("fig5", tmp_path / "run", None, ["run", "fig5", "--out", "run", "--seed", "3"])
+    folder = run_folder("fig5", tmp_path / "run", None, "disac run fig5 --seed 3")
     assert sorted(_files(folder)) == ["provenance.json", "rerun.txt"]
     assert (folder / "rerun.txt").read_text() == "disac run fig5 --seed 3\n"
-    assert run_folder("fig5", None, folder, ["other"]) == folder
+    assert run_folder("fig5", None, folder, "other") == folder
     with pytest.raises(FolderError, match="no run has begun"):
-        run_folder("fig5", None, tmp_path / "other", [])
+        run_folder("fig5", None, tmp_path / "other", "")
 
 
 def test_a_file_is_replaced_whole_and_never_written_through_a_link(tmp_path):
@@ -229,5 +229,5 @@ def test_a_full_disk_in_the_set_up_leaves_no_half_run(tmp_path):
     assert "OSError" in done.stderr
     assert not (tmp_path / "run").exists()
     with new_run("link", tmp_path / "run") as new:
-        write_provenance(new.staging, ["run"])
+        write_provenance(new.staging, "disac run")
     assert begun(tmp_path / "run")

@@ -131,7 +131,7 @@ def test_the_command_resumes_to_the_same_table(tmp_path):
 
 
 def test_the_finding_follows_the_intervals(tmp_path):
-    from disac.experiments.statistics.summary import write_csv
+    from disac.experiments.runs.tables import write_csv
     from disac.experiments.studies.pareto import judge
 
     many = [1.0, 1.1, 0.9, 1.0, 1.05, 0.95]

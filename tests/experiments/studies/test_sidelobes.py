@@ -10,13 +10,10 @@ from disac.designs import crb, design
 from disac.estimators.ambiguity import ambiguity_surface
 from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.studies import sidelobe_figures as sidelobes
-from disac.experiments.studies.sidelobe_sweep import (
-    SidelobeSweep,
-    draw_symbols,
-    redraw,
-    summarize_sidelobes,
-    summary_lines,
-)
+from disac.experiments.studies import sidelobes as sidelobe_study
+from disac.experiments.studies.ambiguity import plot_ambiguity
+from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, draw_symbols, redraw
+from disac.experiments.studies.sidelobes import plot_sidelobe_ratios, summarize_sidelobes, summary_lines
 from disac.experiments.studies.threshold_sweep import ThresholdTheory
 from disac.experiments.theory.interval_errors import interval_errors
 from disac.experiments.theory.ziv_zakai import ziv_zakai
@@ -171,8 +168,8 @@ def test_pictures_are_written(scene, tmp_path):
     rows = [{"design": "uniform", "snr_db": -20.0, "rmse_m": 2.0, "rmse_low_m": 1.0, "rmse_high_m": 3.0}]
     paths = [
         *sidelobes.plot_range_profiles([result], tmp_path / "profiles"),
-        *sidelobes.plot_sidelobe_ratios(summary, tmp_path / "ratios"),
-        *sidelobes.plot_ambiguity(scene, surface, tmp_path / "ambiguity"),
+        *plot_sidelobe_ratios(summary, tmp_path / "ratios"),
+        *plot_ambiguity(scene, surface, tmp_path / "ambiguity"),
         *sidelobes.plot_threshold(rows, {"uniform": predicted}, tmp_path / "threshold", relative_db=[-5.0, 5.0]),
     ]
     assert len(paths) == 12
@@ -189,10 +186,10 @@ def test_wrong_input_is_named(scene):
 @pytest.mark.parametrize(("thresholds", "ticks"), [((20.0,), [20.0]), ((), [])])
 def test_fewer_than_two_thresholds_are_the_only_ticks(monkeypatch, tmp_path, thresholds, ticks):
     pictures = []
-    monkeypatch.setattr(sidelobes, "save", lambda fig, stem: pictures.append(fig) or [])
+    monkeypatch.setattr(sidelobe_study, "save", lambda fig, stem: pictures.append(fig) or [])
     points = [made_up("p2", at, [(1.0, 2.0)] * 2) for at in thresholds]
     points.append(made_up("uniform", None, [(1.0, 2.0)] * 2))
-    sidelobes.plot_sidelobe_ratios(summarize_sidelobes(points, ["expected"]), tmp_path / "ratios")
+    plot_sidelobe_ratios(summarize_sidelobes(points, ["expected"]), tmp_path / "ratios")
     assert all(list(ax.get_xticks()) == ticks for ax in pictures[0].axes)
 
 
