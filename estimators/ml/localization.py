@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.estimators.ml.multistart import Fit, Lattice, Table, Targets, Trial
+from disac.estimators.ml.multistart import SAME, Fit, Lattice, Table, Targets, Trial
 from disac.estimators.ml.search import Grid, Search, coarse_grid, main_lobe_m
 from disac.estimators.ml.signal import FIXED, FREE, TIED, Scene, Signal, kernel_signal
 from disac.estimators.ml.statistics import Statistics, sufficient_statistics
@@ -171,6 +171,15 @@ class Localizer:
         labels = tuple(range(len(positions)))
         targets = Targets(labels, positions, *self._links(labels, positions))
         return self.trial(statistics).condition(targets).value
+
+    def missed(self, statistics: Statistics, estimate: Estimate, positions: RealArray) -> bool:
+        """Whether positions (K, 2), the truth for example, explain the data better than this trial's estimate does.
+
+        Then the search missed the maximum; an error without a miss is the likelihood's own. Differences of
+        log-likelihood below 1e-3 do not count. In nuisance modes the angles or delays of the positions stand for the
+        best ones, so that a miss is real, but one can go unseen.
+        """
+        return self.criterion(statistics, positions) > estimate.criterion + SAME * estimate.noise_variance
 
     def surface(self, statistics: Statistics) -> NDArray[np.float32]:
         """Criterion of one target at every point of :attr:`grid` (G,), in single precision and a unit of its own.

@@ -376,6 +376,7 @@ def _remarks(
         ("gross_errors", "on another peak of the likelihood"),
         ("unconverged", "not converged"),
         ("at_edge", "at the edge of the search area"),
+        ("search_missed", "missed by the search: the truth explains the data better"),
     ):
         if summary.total(name):
             yield f"{_count(summary.total(name), 'estimate')} {what}; kept in the RMSE.", True

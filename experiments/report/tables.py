@@ -234,6 +234,7 @@ _LINK_COLUMNS = (
     _Column("gross errors", "gross_errors", "trouble"),
     _Column("not converged", "unconverged", "trouble"),
     _Column("at the edge", "at_edge", "trouble"),
+    _Column("missed by the search", "search_missed", "trouble"),
 )
 
 

@@ -108,6 +108,7 @@ def _localization(point: Mapping[str, Any], records: Sequence[Record], seed: int
         gross_errors=count_gross_errors(records, n_targets),
         unconverged=int(np.sum(_column(records, "converged") == 0)),
         at_edge=int(_column(records, "at_edge").sum()),
+        search_missed=int(_column(records, "search_missed").sum()),
         snr_sense_measured_db=float(10 * np.log10(_column(records, "snr_sense").mean())),
     )
     return row
@@ -156,15 +157,16 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
     varying = [name for name in fields if len({row.get(name) for row in rows}) > 1] or list(fields[-1:])
     estimated = any("ber_estimated" in row for row in rows)
     bers = ("BER (95 %)", "theory", *(("BER, channel estimated", "theory") if estimated else ()))
-    header = [*varying, "RMSE [m] (95 %)", "RCRB realized", "expected", "ratio (95 %)", *bers, "trials", "failed"]
+    missed = any(row.get("search_missed") for row in rows)
+    counts = ("trials", "failed", *(("missed",) if missed else ()))
+    header = [*varying, "RMSE [m] (95 %)", "RCRB realized", "expected", "ratio (95 %)", *bers, *counts]
     cells = []
     for row in rows:
         fields_text = [_field_text(row.get(name)) for name in varying]
+        counts_text = [str(row["trials"]), str(row["failed"]), *([str(row.get("search_missed", ""))] if missed else [])]
         if row.get("rmse_m") is None:
             blanks = [""] * (3 + len(bers))
-            cells.append(
-                [*fields_text, row["status"].partition(":")[0], *blanks, str(row["trials"]), str(row["failed"])]
-            )
+            cells.append([*fields_text, row["status"].partition(":")[0], *blanks, *counts_text])
             continue
         bers_text = [_ber_text(row, "ber"), _number(row.get("ber_theory"))]
         if estimated:
@@ -177,8 +179,7 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
                 f"{row['rcrb_expected_m']:.4g}",
                 f"{row['ratio']:.3f} [{row.get('ratio_low', np.nan):.3f}, {row.get('ratio_high', np.nan):.3f}]",
                 *bers_text,
-                str(row["trials"]),
-                str(row["failed"]),
+                *counts_text,
             ]
         )
     return header, cells

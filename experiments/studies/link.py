@@ -276,12 +276,14 @@ class LinkTrial:
 
     def _sense(self, X: ComplexArray, phases: NDArray[np.float64], key: TrialKey) -> dict[str, Scalar]:
         from disac.designs import crb_from_blocks, sample_covariances
+        from disac.estimators import sufficient_statistics
         from disac.experiments.statistics.metrics import position_errors
         from disac.simulator import measured_snr, synthesize
 
         s = self.scenario
         Y = synthesize(s, X, rng=key.generator(Purpose.SENSE_NOISE), phases=phases)
-        estimate = self.localizer(X, Y)
+        statistics = sufficient_statistics(X, Y)
+        estimate = self.localizer.from_statistics(statistics)
         turned = s.amplitudes * np.exp(1j * (phases[None, :] - phases[:, None]))[..., None]
         information = self.fisher.with_amplitudes(turned).blocks(sample_covariances(X))
         bound = crb_from_blocks(information) / s.n_symbols
@@ -295,6 +297,7 @@ class LinkTrial:
             "mahalanobis2": float(stacked @ np.linalg.solve(bound, stacked)),
             "converged": bool(estimate.converged),
             "at_edge": bool(np.any(estimate.at_edge)),
+            "search_missed": self.localizer.missed(statistics, estimate, s.targets),
             "gradient_norm": float(estimate.gradient_norm),
             "iterations": int(estimate.iterations),
         }

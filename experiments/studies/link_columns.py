@@ -23,6 +23,7 @@ def _columns(s: Scenario, pilots: bool) -> Iterator[tuple[str, Column]]:
     yield "mahalanobis2", Column("1", "squared error in units of that bound")
     yield "converged", Column("1", "whether the climb ended at a maximum")
     yield "at_edge", Column("1", "whether an estimate lies on the edge of the search area")
+    yield "search_missed", Column("1", "whether the true positions explain the data better than the estimate")
     yield "gradient_norm", Column("1", "Newton decrement at the end")
     yield "iterations", Column("1", "Newton steps")
     for k in range(s.n_targets):

@@ -170,26 +170,6 @@ class WaveformTrial(LinkTrial):
         noise = self.scenario.n_subcarriers * self.scenario.noise_comm_per_subcarrier
         return useful, data.sum(axis=(0, 2, 3)) - useful + radar.sum(axis=(0, 2, 3)) + noise
 
-    def _sense(
-        self, X: ComplexArray, phases: RealArray, key: TrialKey
-    ) -> dict[str, int | float | complex | str | bool]:
-        """The link's record with ``search_missed``: a gross error where the truth is likelier than the estimate."""
-        from disac.experiments.statistics.summary import count_gross_errors
-
-        record = super()._sense(X, phases, key)
-        gross = count_gross_errors([record], self.scenario.n_targets) == 1
-        return {**record, "search_missed": gross and self._truth_is_likelier(X, phases, key)}
-
-    def _truth_is_likelier(self, X: ComplexArray, phases: RealArray, key: TrialKey) -> bool:
-        from disac.estimators.ml.statistics import sufficient_statistics
-        from disac.simulator import synthesize
-
-        Y = synthesize(self.scenario, X, rng=key.generator(Purpose.SENSE_NOISE), phases=phases)
-        statistics = sufficient_statistics(X, Y)
-        found = self.localizer.from_statistics(statistics).positions
-        at_truth, at_estimate = (self.localizer.criterion(statistics, q) for q in (self.scenario.targets, found))
-        return at_truth > at_estimate
-
     def _communicate(
         self, X: ComplexArray, bits: NDArray[np.uint8], phases: RealArray, key: TrialKey
     ) -> dict[str, int | float | complex | str | bool]:

@@ -31,6 +31,7 @@ def _records(n, seed=0, users=2, bits=1000, ber=1e-2, outliers=0):
             "mahalanobis2": float(error @ np.linalg.solve(CRB, error)),
             "converged": True,
             "at_edge": False,
+            "search_missed": False,
             "snr_sense": 100.0,
             "snr_comm": 50.0,
             "independent_groups": 128,
@@ -129,3 +130,13 @@ def test_csv_holds_every_column_of_every_row(tmp_path):
     assert read[1]["rmse_m"] == ""
     header, cells = table_lines(rows, tuple(POINT))
     assert all(len(line) == len(header) for line in cells)
+
+
+def test_misses_of_the_search_are_counted_and_shown():
+    records = list(_records(60))
+    clean = _summary(records)
+    assert clean["search_missed"] == 0
+    assert "missed" not in table_lines([clean], ["snr_db"])[0]
+    row = _summary([record | {"search_missed": i < 7} for i, record in enumerate(records)])
+    header, cells = table_lines([clean, row], ["snr_db"])
+    assert [line[header.index("missed")] for line in cells] == ["0", "7"]

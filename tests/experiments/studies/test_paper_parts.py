@@ -98,8 +98,8 @@ def test_a_missed_search_is_told_from_a_gross_error_of_the_likelihood(joint, mon
     honest = localizer.from_statistics
 
     def lost(self, statistics):
-        estimate = honest(self, statistics)
-        return replace(estimate, positions=estimate.positions + 20.0)
+        positions = honest(self, statistics).positions + 20.0
+        return replace(honest(self, statistics), positions=positions, criterion=self.criterion(statistics, positions))
 
     monkeypatch.setattr(localizer, "from_statistics", lost)
     record = joint.run(key)
