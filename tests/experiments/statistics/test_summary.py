@@ -5,13 +5,13 @@ import csv
 import numpy as np
 import pytest
 
+from disac.experiments.runs.tables import write_csv
 from disac.experiments.statistics.intervals import binomial_acceptance
 from disac.experiments.statistics.summary import (
     count_gross_errors,
     infeasible_row,
     summarize_point,
     table_lines,
-    write_csv,
 )
 from disac.experiments.trials.keys import Purpose, TrialKey
 
