@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.estimators.ml.likelihood import FIXED, FREE
 from disac.estimators.ml.localization import MODES
 from disac.estimators.ml.search import coarse_grid, main_lobe_m
-from disac.estimators.ml.signal import FIXED, FREE
 from disac.simulator.geometry import SPEED_OF_LIGHT
 from disac.simulator.scenario import Scenario
 from disac.simulator.steering import steering_vector

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import os
 import subprocess
 import sys
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import disac
+from disac import kernel_cache
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("simulator", "designs", "estimators", "experiments")
@@ -210,13 +212,93 @@ def test_help_imports_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
-def test_kernels_get_a_cache_where_nothing_else_can_be_written(monkeypatch, tmp_path):
+@pytest.fixture
+def nowhere_to_write(monkeypatch, tmp_path):
+    """Neither package nor user's cache can be written; the temporary folder is ``tmp_path``."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", "remembered, so that the end of the test restores it")
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    monkeypatch.setattr(disac.os, "access", lambda *_: False)
-    monkeypatch.setattr(disac.tempfile, "gettempdir", lambda: str(tmp_path))
-    disac._provide_kernel_cache()
-    assert disac.os.environ["NUMBA_CACHE_DIR"].startswith(str(tmp_path))
+    monkeypatch.setattr(kernel_cache.os, "access", lambda *_: False)
+    monkeypatch.setattr(kernel_cache.tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"disac-numba-{os.getuid()}"
+
+
+def _provided():
+    kernel_cache.provide_kernel_cache()
+    return Path(os.environ["NUMBA_CACHE_DIR"])
+
+
+def test_kernels_get_a_private_cache_where_nothing_else_can_be_written(nowhere_to_write, monkeypatch):
+    assert _provided() == nowhere_to_write
+    assert nowhere_to_write.stat().st_mode & 0o777 == 0o700
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    assert _provided() == nowhere_to_write, "the next process finds the same kernels"
     monkeypatch.setenv("NUMBA_CACHE_DIR", "mine")
-    disac._provide_kernel_cache()
-    assert disac.os.environ["NUMBA_CACHE_DIR"] == "mine"
+    assert _provided() == Path("mine")
+
+
+def _open_to_others(folder):
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def _link(folder):
+    (folder.parent / "evil").mkdir(mode=0o700)
+    folder.symlink_to(folder.parent / "evil")
+
+
+@pytest.mark.parametrize("plant", [_open_to_others, _link, Path.touch, lambda folder: folder.symlink_to("none")])
+def test_a_cache_that_another_user_may_have_planted_is_not_used(nowhere_to_write, plant):
+    plant(nowhere_to_write)
+    found = _provided()
+    assert found.parent == nowhere_to_write.parent
+    assert found not in (nowhere_to_write, nowhere_to_write.parent / "evil")
+    assert found.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_cache_of_another_owner_is_not_used(nowhere_to_write, monkeypatch):
+    nowhere_to_write.mkdir(mode=0o700)
+    owner = os.getuid()
+    monkeypatch.setattr(kernel_cache.os, "getuid", lambda: owner + 1)
+    planted = nowhere_to_write.rename(nowhere_to_write.with_name(f"disac-numba-{owner + 1}"))
+    assert _provided() != planted
+
+
+@pytest.mark.parametrize("blocked", ["numba", "numba/folder_of_another"])
+def test_a_cache_folder_of_numba_that_belongs_to_another_is_passed_by(tmp_path, monkeypatch, blocked):
+    """``~/.cache`` can be written, what stands in it cannot: root ran a kernel with this home folder."""
+    (tmp_path / "cache" / blocked).mkdir(parents=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    closed = {Path(kernel_cache.__file__).parent, tmp_path / "cache" / blocked}
+    monkeypatch.setattr(kernel_cache.os, "access", lambda path, _: Path(path) not in closed)
+    monkeypatch.setattr(kernel_cache.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "remembered, so that the end of the test restores it")
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    assert _provided().name == f"disac-numba-{os.getuid()}"
+    closed.discard(tmp_path / "cache" / blocked)
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    kernel_cache.provide_kernel_cache()
+    assert "NUMBA_CACHE_DIR" not in os.environ
+
+
+def _kernels(tree):
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and any("njit" in ast.unparse(d) for d in node.decorator_list):
+            yield node
+
+
+def test_a_kernel_uses_nothing_of_another_module_of_ours():
+    """Numba compiles a cached kernel anew when its own file changes, and does not notice a change in another."""
+    found = 0
+    for name, path in _modules():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        foreign = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("disac")
+            for alias in node.names
+        }
+        for kernel in _kernels(tree):
+            found += 1
+            used = {node.id for statement in kernel.body for node in ast.walk(statement) if isinstance(node, ast.Name)}
+            assert not used & foreign, f"{name}.{kernel.name} uses {sorted(used & foreign)}: define it in its module"
+    assert found > 40

@@ -20,7 +20,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from disac.estimators.ml.signal import FREE, TIED, Signal
+from disac.estimators.ml.signal import Signal
+
+TIED, FIXED, FREE = 0, 1, 2
+"""Rules of a link variable: it follows from the position, it is known, or it is a nuisance parameter of its own."""
 
 BLOCK = 128
 """Grid points that one pass of the grid kernel treats together, so that its work arrays stay in the nearest cache."""

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.estimators.ml.likelihood import FIXED, FREE, TIED
 from disac.estimators.ml.multistart import SAME, Fit, Lattice, Table, Targets, Trial
 from disac.estimators.ml.search import Grid, Search, coarse_grid, main_lobe_m
-from disac.estimators.ml.signal import FIXED, FREE, TIED, Scene, Signal, kernel_signal
+from disac.estimators.ml.signal import Scene, Signal, kernel_signal
 from disac.estimators.ml.statistics import Statistics, sufficient_statistics
 from disac.simulator.geometry import SPEED_OF_LIGHT, node_to_point
 from disac.simulator.scenario import Scenario

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.estimators.ml import likelihood
-from disac.estimators.ml.likelihood import condition, evaluate_grid, workspace
+from disac.estimators.ml.likelihood import FIXED, FREE, condition, evaluate_grid, workspace
 from disac.estimators.ml.search import Grid, Search
-from disac.estimators.ml.signal import FIXED, FREE, Scene, Signal
+from disac.estimators.ml.signal import Scene, Signal
 from disac.simulator.geometry import node_to_point
 
 if TYPE_CHECKING:

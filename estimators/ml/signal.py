@@ -12,9 +12,6 @@ from disac.estimators.ml.statistics import Statistics
 RealArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
-TIED, FIXED, FREE = 0, 1, 2
-"""Rules of a link variable: it follows from the position, it is known, or it is a nuisance parameter of its own."""
-
 
 class Signal(NamedTuple):
     """Statistics of one trial without the blocks of silent nodes, which are exactly zero.
@@ -60,7 +57,7 @@ class Scene(NamedTuple):
     nodes, orientations : (N, 2) [m] and (N,) [rad].
     delay_scale : delay in radians per subcarrier of one metre, 2 pi B / (L c).
     area : (2, 2) [[x_min, x_max], [y_min, y_max]] that holds every estimate [m].
-    angle_rule, delay_rule : TIED, FIXED or FREE.
+    angle_rule, delay_rule : TIED, FIXED or FREE of :mod:`disac.estimators.ml.likelihood`.
     """
 
     nodes: RealArray
