@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeAlias
 
+from disac.designs.precoding.files import design_of_file, is_precoder_file
 from disac.designs.result import DesignResult
 from disac.registration import Registry, declared_names
 from disac.simulator import Scenario
@@ -109,12 +110,14 @@ def design_label(name: str) -> str:
 
 
 def design_info(name: str) -> DesignInfo:
-    """What a design states about itself.
+    """What a design states about itself; of a file with precoders, that nothing it sends depends on a threshold.
 
     Raises
     ------
     ValueError : there is no design of this name.
     """
+    if is_precoder_file(name):
+        return DesignInfo(name, name, tight=True, bounds_value=True, depends_on_sinr=False, options={})
     entry = _designs.entry(name)
     facts = {"tight": False, "bounds_value": True, "depends_on_sinr": True} | dict(entry.facts)
     return DesignInfo(name=name, label=entry.label, options=_options(entry.value), **facts)
@@ -135,7 +138,8 @@ def design(
     Parameters
     ----------
     name : str
-        One of :func:`design_names`.
+        One of :func:`design_names`; or the path of a file with precoders, which ends in .npz or .nc: these are sent as
+        they are, whatever ``sinr_db`` says, and judged like those of any design (``docs/precoders.md``).
     scenario : Scenario
         What is true.
     sinr_db : float or None
@@ -158,6 +162,8 @@ def design(
         that would limit no sidelobe.
     TypeError : what is registered under the name returns no `DesignResult`.
     """
+    if is_precoder_file(name):
+        return _from_file(name, scenario, options)
     function = _designs.get(name)
     if solver not in SOLVERS:
         raise ValueError(f"solver = {solver!r}: must be one of {', '.join(SOLVERS)}")
@@ -175,6 +181,13 @@ def design(
     if not isinstance(result, DesignResult):
         raise TypeError(f"design = {name!r}: returned {type(result).__name__}, a design must return a DesignResult")
     return result
+
+
+def _from_file(path: str, scenario: Scenario, options: Mapping[str, Any]) -> DesignResult:
+    given = [option for option, value in options.items() if value is not None]
+    if given:
+        raise ValueError(f"{given[0]} = {options[given[0]]!r}: the precoders of {path} are sent as they are")
+    return design_of_file(path, scenario)
 
 
 def _refuse_unknown(name: str, given: Mapping[str, Any], taken: Mapping[str, Any]) -> None:

@@ -74,11 +74,20 @@ def run() -> None:
 @click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use (disac presets).")
 @click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
-@click.option("--design", "designs", default="p2", show_default=True, help="Designs to transmit, comma separated.")
+@click.option(
+    "--design",
+    "designs",
+    default="p2",
+    show_default=True,
+    metavar="NAME|FILE,...",
+    help="Designs to transmit, comma separated: names (disac design --help lists them) and files of precoders, "
+    "which end in .npz or .nc.",
+)
 @click.option(
     "--precoders",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Transmit the precoders of this file (disac design writes one) instead of solving a design.",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="Transmit the precoders of this file; repeatable. Without --design no design is solved.",
 )
 @click.option("--sinr-db", type=Numbers(float, -300, 300), help="SINR thresholds Gamma_c [dB]; default: the preset's.")
 @click.option(
@@ -144,7 +153,7 @@ def run_link(
     file: Path | None,
     settings: tuple[str, ...],
     designs: str,
-    precoders: Path | None,
+    precoders: tuple[str, ...],
     sinr_db: tuple[float, ...] | None,
     snr_db: tuple[float, ...],
     sweep: str | None,
@@ -176,6 +185,7 @@ def run_link(
     disac run link --snr-db 20 --trials 2000     one point, narrow interval
     disac run link --set "targets=[[0, 0]]"      one target
     """
+    from disac.designs.precoding.files import is_precoder_file
     from disac.experiments.runs.design_record import save_design_records
     from disac.experiments.runs.folder import check_begun, new_run, rerun_line, usable_cores, write_provenance
     from disac.experiments.runs.store import StoreError
@@ -184,7 +194,6 @@ def run_link(
         LinkJob,
         design_cases,
         load_job,
-        loaded_cases,
         run_job,
         save_job,
         stopping_policy,
@@ -208,13 +217,14 @@ def run_link(
     else:
         if file is not None and chosen("preset"):
             raise click.UsageError("--preset and --scenario exclude each other")
-        if precoders is not None and sinr_db is not None:
-            raise click.UsageError("--precoders sends what the file holds: --sinr-db would change nothing")
-        if precoders is not None and (resolve or sweep):
-            raise click.UsageError("--precoders sends what the file holds and goes with neither --resolve nor --sweep")
-        sent = [name.strip() for name in designs.split(",")]
+        sent = [name.strip() for name in designs.split(",")] if chosen("designs") or not precoders else []
+        sent += precoders
         if (twice := first_repeated(sent)) is not None:
-            raise click.UsageError(f"--design {designs}: {twice} is given twice")
+            raise click.UsageError(f"--design and --precoders: {twice} is given twice")
+        only_files = all(is_precoder_file(name) for name in sent)
+        for useless in ("--sinr-db" if sinr_db else "", "--resolve" if resolve else "", "--solver" if solver else ""):
+            if only_files and useless:
+                raise click.UsageError(f"files of precoders are sent as they are: {useless} would change nothing")
         scenario, threshold = scenario_of(preset, file, settings)
         stopping = stopping_policy(trials or (20 if quick else 200), precision, bit_errors, seconds)
         if pilots and pilots < scenario.n_users:
@@ -223,19 +233,16 @@ def run_link(
         with told_errors(), new_run("link", out) as new:
             folder = new.folder
             with said_warnings():
-                if precoders is not None:
-                    designed = loaded_cases(precoders, scenario, symbols, say)
-                else:
-                    designed = design_cases(
-                        _swept(scenario, sweep),
-                        designs=sent,
-                        sinr_db=sinr_db or (threshold_given(threshold),),
-                        n_symbols=symbols,
-                        snr_db=snr_db,
-                        resolve=resolve,
-                        solver=solver,
-                        say=say,
-                    )
+                designed = design_cases(
+                    _swept(scenario, sweep),
+                    designs=sent,
+                    sinr_db=sinr_db or (() if only_files else (threshold_given(threshold),)),
+                    n_symbols=symbols,
+                    snr_db=snr_db,
+                    resolve=resolve,
+                    solver=solver,
+                    say=say,
+                )
             experiment = LinkExperiment(
                 cases=designed.cases,
                 snr_db=() if resolve else snr_db,

@@ -78,10 +78,10 @@ def save(fig: Figure, stem: Path) -> list[Path]:
 
 def series_of(rows: Sequence[Row], x: str, fields: Sequence[str]) -> dict[str, list[Row]]:
     """Rows grouped by every swept field but ``x``, each group sorted by ``x`` and named by the fields that vary."""
-    varying = [name for name in fields if name != x and len({row[name] for row in rows}) > 1]
+    varying = [name for name in fields if name != x and len({row.get(name) for row in rows}) > 1]
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        label = ", ".join(_field_label(name, row[name]) for name in varying)
+        label = ", ".join(_field_label(name, row[name]) for name in varying if row.get(name) is not None)
         groups.setdefault(label, []).append(row)
     return {label: sorted(group, key=lambda row: row[x]) for label, group in groups.items()}
 

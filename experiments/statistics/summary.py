@@ -153,8 +153,10 @@ def _detection(records: Sequence[Record], level: float) -> Row:
 
 
 def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of the table that the terminal shows: swept fields that vary, then results with intervals."""
-    varying = [name for name in fields if len({row.get(name) for row in rows}) > 1] or list(fields[-1:])
+    """Header and cells of the table that the terminal shows: the design and swept fields that vary, then results."""
+    varying = [name for name in fields if name == "design" or len({row.get(name) for row in rows}) > 1]
+    if varying == ["design"]:
+        varying += fields[-1:] if fields[-1] != "design" else []
     estimated = any("ber_estimated" in row for row in rows)
     bers = ("BER (95 %)", "theory", *(("BER, channel estimated", "theory") if estimated else ()))
     missed = any(row.get("search_missed") for row in rows)

@@ -68,61 +68,68 @@ def design_cases(
 ) -> DesignedCases:
     """Solve every design at every threshold in every scenario (given with the fields that tell it from the others).
 
-    The noise is the scenario's own or, with ``resolve``, that of every SNR of the link.
+    Parameters
+    ----------
+    designs : names of registered designs, and paths of files with precoders. A file is one case in each scenario: what
+        it sends depends on no threshold.
+    resolve : solve anew with the noise of every SNR of the link, not once with the scenario's own.
+
+    Raises
+    ------
+    ValueError : see :func:`disac.designs.design`.
     """
     from disac.designs import DEFAULT_SOLVER, Infeasible, design
+    from disac.designs.precoding.files import is_precoder_file
     from disac.experiments.runs.design_record import design_record
 
     cases: list[LinkCase] = []
     infeasible: list[tuple[dict[str, Any], str]] = []
     records: list[dict[str, Any]] = []
-    wanted = product(scenarios, designs, sinr_db, snr_db if resolve else (None,))
-    for (swept, scenario), name, threshold, snr in wanted:
-        fields = {"design": name, "sinr_db": float(threshold), **swept}
-        if snr is not None:
-            fields["snr_db"] = float(snr)
+    shown = _names_of_files([name for name in designs if is_precoder_file(name)], designs, scenarios)
+    for (swept, scenario), name, snr in product(scenarios, designs, snr_db if resolve else (None,)):
+        own: dict[str, Any] = swept if snr is None else {**swept, "snr_db": float(snr)}
         solved_for = scenario if snr is None else at_snr(scenario, snr)
-        label = ", ".join(f"{field} = {value}" for field, value in fields.items())
-        try:
-            result = design(name, solved_for, threshold, solver=solver or DEFAULT_SOLVER)
-        except Infeasible as error:
-            say(f"{label}: infeasible: {error}")
-            infeasible.append((fields, str(error)))
-            continue
-        say(
-            f"{label}: {result.status}, one-symbol RCRB {result.rcrb_m:.4g} m, "
-            f"relative gap {result.gap:.1e}, {result.solve_seconds:.2f} s"
-        )
-        records.append(design_record(result, fields))
-        cases += _cases(fields, result.scenario, result, n_symbols)
+        for threshold in (None,) if name in shown else sinr_db:
+            fields = {"design": name} if threshold is None else {"design": name, "sinr_db": float(threshold)}
+            fields |= own
+            label = ", ".join(f"{field} = {value}" for field, value in fields.items())
+            try:
+                result = design(name, solved_for, threshold, solver=solver or DEFAULT_SOLVER)
+            except Infeasible as error:
+                say(f"{label}: infeasible: {error}")
+                infeasible.append((fields, str(error)))
+                continue
+            say(f"{label}: {_what_is_sent(result, name in shown)}")
+            if name in shown:
+                kept = {} if result.sinr_db is None else {"sinr_db": result.sinr_db}
+                fields = {"design": shown[name], **kept, **own}
+            records.append(design_record(result, fields))
+            cases += _cases(fields, result.scenario, result, n_symbols)
     return DesignedCases(tuple(cases), tuple(infeasible), tuple(records))
 
 
-def loaded_cases(
-    path: Path, scenario: Scenario, n_symbols: Sequence[int] | None, say: Callable[[str], None]
-) -> DesignedCases:
-    """Cases that transmit the precoders of a file that ``disac design`` or another program wrote.
+def _what_is_sent(result: DesignResult, given: bool) -> str:
+    """One line on a result: what is proved about it, or of given precoders what they reach."""
+    if not given:
+        return (
+            f"{result.status}, one-symbol RCRB {result.rcrb_m:.4g} m, relative gap {result.gap:.1e}, "
+            f"{result.solve_seconds:.2f} s"
+        )
+    c = result.certificate
+    sinr = f", SINR at least {10 * np.log10(c.sinr.min()):.2f} dB" if c.sinr.size and c.sinr.min() > 0 else ""
+    power = c.antenna_power.max() / result.scenario.tx_power
+    return f"given, one-symbol RCRB {result.rcrb_m:.4g} m{sinr}, at most {power:.4g} P_T an antenna"
 
-    Raises
-    ------
-    ValueError : no precoder file, shapes that do not fit the scenario, or more power than its antennas may send.
-    """
-    from disac.designs import antenna_power, transmitted_covariances
+
+def _names_of_files(
+    files: Sequence[str], designs: Sequence[str], scenarios: Sequence[tuple[dict[str, Any], Scenario]]
+) -> dict[str, str]:
+    """What the column ``design`` calls each file: the name that it holds, or its path where another has that name."""
     from disac.designs.precoding.files import load_precoders
 
-    saved = load_precoders(path, scenario, same_scenario=False)
-    power = antenna_power(transmitted_covariances(saved.comm_precoders, saved.radar_precoders)).max()
-    if power > scenario.tx_power * (1 + 1e-6):
-        raise ValueError(
-            f"{path}: an antenna sends {power:.6g}, more than tx_power = {scenario.tx_power:g}; "
-            "the SNR axis P_T/sigma^2 would be wrong"
-        )
-    if saved.scenario_digest != scenario.digest:
-        say(f"warning: {path} was designed for another scenario; its SINR and power limits need not hold in this one")
-    fields: dict[str, Any] = {"design": saved.name}
-    if saved.sinr_db is not None:
-        fields["sinr_db"] = saved.sinr_db
-    return DesignedCases(tuple(_cases(fields, scenario, saved, n_symbols)))
+    held = {path: load_precoders(path, scenarios[0][1], same_scenario=False).name for path in files}
+    every = [*held.values(), *(name for name in designs if name not in held)]
+    return {path: name if every.count(name) == 1 else path for path, name in held.items()}
 
 
 def _cases(
@@ -318,8 +325,8 @@ def run_job(
 
 def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
     """Rows of all points from the stored records, written as ``summary.csv`` with the pictures beside it."""
-    rows = list(_rows(job, folder, seed))
     blank = dict.fromkeys(job.fields)
+    rows = [blank | row for row in _rows(job, folder, seed)]
     rows += [infeasible_row(blank | point, reason) for point, reason in job.infeasible]
     write_csv(rows, folder / "summary.csv")
     plot_job(rows, job, folder)
@@ -355,6 +362,7 @@ def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:
     paths: list[Path] = []
     if drawn:
         x = _abscissa(drawn, job.fields)
+        drawn = _over_whole_abscissa(drawn, x)
         paths += plot_rmse(drawn, folder / "rmse", fields=job.fields, x=x)
         if any("ber" in row for row in drawn):
             theory = list(_theory_between(job.experiment)) if x == "snr_db" else []
@@ -380,5 +388,13 @@ def _theory_between(experiment: LinkExperiment) -> Iterator[Row]:
 
 def _abscissa(rows: Sequence[Row], fields: Sequence[str]) -> str:
     """The SNR where it varies, else the first numeric field that does."""
-    swept = [name for name in fields if len({row[name] for row in rows}) > 1 and not isinstance(rows[0][name], str)]
+    values = {name: {row[name] for row in rows} - {None} for name in fields}
+    swept = [name for name, found in values.items() if len(found) > 1 and not isinstance(next(iter(found)), str)]
     return "snr_db" if "snr_db" in swept or not swept else swept[0]
+
+
+def _over_whole_abscissa(rows: Sequence[Row], x: str) -> list[Row]:
+    """Rows in which what does not depend on the abscissa (given precoders, over thresholds) stands at both its ends."""
+    known = [row[x] for row in rows if row[x] is not None]
+    ends = sorted({min(known), max(known)}) if known else []
+    return [each for row in rows for each in ([row] if row[x] is not None else [{**row, x: end} for end in ends])]

@@ -401,7 +401,7 @@ def test_other_files_are_refused(tmp_path):
     from disac.designs.precoding.files import load_precoders
 
     np.savez(tmp_path / "other.npz", a=1)
-    with pytest.raises(ValueError, match="is not a precoder file"):
+    with pytest.raises(ValueError, match="has no array comm_precoders"):
         load_precoders(tmp_path / "other.npz", scene())
     with pytest.raises(ValueError, match=r"must end in \.npz or \.nc"):
         load_precoders(tmp_path / "other.mat", scene())

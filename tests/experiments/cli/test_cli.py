@@ -98,7 +98,7 @@ def test_a_scenario_file_needs_a_threshold_and_saved_precoders_keep_the_power(fi
     sent = tmp_path / "d" / "precoders.npz"
     result = _invoke(*QUICK, "--set", "tx_power=0.5", "--precoders", sent, "--out", tmp_path / "b")
     assert result.exit_code == 1
-    assert "more than tx_power = 0.5" in " ".join(result.output.split())
+    assert "at most tx_power = 0.5" in " ".join(result.output.split())
 
 
 def test_resume_of_a_complete_run_changes_nothing(finished, tmp_path):

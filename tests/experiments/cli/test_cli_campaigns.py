@@ -148,12 +148,16 @@ def _not_finite(values):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        *((f, "is not a precoder file of disac") for f in (_text, _empty, _broken_archive, _other_archive)),
-        *((f, "is not a precoder file of disac") for f in (_bare_array, _foreign_zip)),
-        (_changed("comm_precoders", _not_finite), "a precoder is not finite"),
+        *((f, "is not a file of precoders") for f in (_text, _empty, _broken_archive, _bare_array)),
+        (_other_archive, "has no array comm_precoders, which a file of precoders needs; it holds x"),
+        (_foreign_zip, "is not a file of precoders"),
+        (_changed("comm_precoders", _not_finite), "comm_precoders[0, 0, 0, 0] is (nan+0j), must be finite"),
         (_changed("radar_precoders", lambda values: values[..., 0]), "radar_precoders has shape"),
         (_changed("comm_precoders", lambda values: values[:2]), "comm_precoders has shape"),
-        (_changed("comm_precoders", lambda values: values.astype("U3")), "is not a precoder file of disac"),
+        (
+            _changed("comm_precoders", lambda values: values.astype("U3")),
+            "comm_precoders has dtype <U3, must be numbers",
+        ),
     ],
 )
 def test_junk_for_precoders_is_one_clear_line(finished, tmp_path, write, message):
@@ -338,3 +342,29 @@ def test_two_runs_of_one_folder_are_exported_to_two_files(finished, tmp_path):
         (tmp_path / name).write_bytes((finished / "run.sqlite").read_bytes())
         assert _invoke("export", tmp_path / name).exit_code == 0
     assert {path.name for path in tmp_path.glob("*.csv")} == {"records.csv", "edges-records.csv"}
+
+
+def test_designs_and_files_share_one_table_and_one_plot(tmp_path, finished):
+    """Two files that hold one name, a registered design and a file without facts; none of them is left out."""
+    with np.load(finished / "precoders-0.npz") as good:
+        np.savez(tmp_path / "mine.npz", comm_precoders=good["comm_precoders"], radar_precoders=good["radar_precoders"])
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.npz").write_bytes((finished / "precoders-0.npz").read_bytes())
+    files = [str(tmp_path / f"{name}.npz") for name in ("mine", "a", "b")]
+    sent = ("--design", f"uniform,{files[0]}", "--precoders", files[1], "--precoders", files[2], "--sinr-db", "-30,-20")
+    options = ("--snr-db", 20, "--trials", 2, "--workers", 1, "--out", tmp_path / "run")
+    scenario = ("--scenario", finished / "scenario-0.toml")
+    result = _invoke("run", "link", *scenario, *sent, *options)
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader((tmp_path / "run" / "summary.csv").read_text().splitlines()))
+    assert [row["design"] for row in rows] == ["uniform", "uniform", "mine", *files[1:]]
+    assert rows[2]["sinr_db"] == ""
+    assert len({row["rcrb_expected_m"] for row in rows[2:]}) == 1
+    svg = (tmp_path / "run" / "rmse.svg").read_text()
+    assert svg
+    again = _invoke("run", "link", "--resume", tmp_path / "run", "--workers", 1)
+    assert again.exit_code == 0, again.output
+    for useless in ("--sinr-db", "--solver"):
+        refused = _invoke("run", "link", *scenario, "--precoders", files[0], useless, "5", "--out", tmp_path / "no")
+        assert refused.exit_code == 2
+        assert f"{useless} would change nothing" in " ".join(refused.output.split())

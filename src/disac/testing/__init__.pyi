@@ -1,0 +1,3 @@
+from .designs import DESIGN_CHECKS as DESIGN_CHECKS
+from .designs import check_design as check_design
+from .designs import design_scenes as design_scenes
