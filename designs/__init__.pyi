@@ -4,6 +4,7 @@ from .bounds.crb import Unidentifiable as Unidentifiable
 from .bounds.crb import crb as crb
 from .bounds.crb import crb_from_blocks as crb_from_blocks
 from .bounds.crb import crb_from_fisher as crb_from_fisher
+from .bounds.crb import crb_of_operator as crb_of_operator
 from .bounds.fisher import MODES as MODES
 from .bounds.fisher import DerivativeFactors as DerivativeFactors
 from .bounds.fisher import FisherOperator as FisherOperator

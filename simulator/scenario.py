@@ -425,7 +425,7 @@ def _joint_problems(s: Scenario) -> list[str]:
                 )
     for i in range(k):
         for j in range(i + 1, k):
-            if np.array_equal(s.targets[i], s.targets[j]):
+            if np.hypot(*(s.targets[i] - s.targets[j])) <= _same_point_m(s):
                 problems.append(
                     f"targets[{j}] = {s.targets[j].tolist()}: same point as targets[{i}], targets must differ"
                 )
@@ -461,6 +461,11 @@ def _joint_problems(s: Scenario) -> list[str]:
     if s.area.shape == (2, 2) and not np.all(s.area[:, 0] < s.area[:, 1]):
         problems.append(f"area = {s.area.tolist()}: must be [[x_min, x_max], [y_min, y_max]] with min < max")
     return problems
+
+
+def _same_point_m(s: Scenario) -> float:
+    """Distance [m] up to which two points differ by the rounding of coordinates of this size."""
+    return float(16 * np.finfo(float).eps * max(np.abs(s.nodes).max(), np.abs(s.targets).max()))
 
 
 def _allowed(model: type[BaseModel], name: str) -> str:

@@ -250,6 +250,50 @@ class FisherOperator:
         transmit = self._path_delays()[..., None] * self._transmit.reshape(n, k, 2, s.n_tx)[None, :, :, 0, None, :]
         return DerivativeFactors(geometry, np.ascontiguousarray(receive[..., 0]), transmit, self.scale)
 
+    def triangular_factors(self, covariances: ComplexArray) -> ComplexArray:
+        """Square roots of the information of each receive node, from which no digits are lost.
+
+        Parameters
+        ----------
+        covariances : (L, D, D) Hermitian PSD R[l, i, j].
+
+        Returns
+        -------
+        (N, S + NK, S + NK) upper triangular factors of sqrt(2 L) / sigma_s G_{p,n,l} R_l^(1/2), stacked over l, with
+        the columns p of the S geometry parameters, then of Re b[n, m, k] in (m, k) order; that of Im b is j times it.
+
+        Raises
+        ------
+        ValueError : a covariance that is not positive semidefinite.
+        """
+        s = self.scenario
+        roots = _square_roots(covariances)
+        stacked = np.concatenate([self._receive, self._receive_slope], axis=1).swapaxes(1, 2)
+        triangular: ComplexArray = np.linalg.qr(stacked).R
+        receive = triangular.reshape(s.n_nodes, -1, 2, s.n_targets).transpose(0, 3, 1, 2)
+        per_node, n_geometry = s.n_nodes * s.n_targets, self._slopes.shape[2]
+        n_columns = n_geometry + per_node
+        amplitudes = np.eye(self._slopes.shape[1], per_node, dtype=complex)
+        factors = np.zeros((s.n_nodes, n_columns, n_columns), dtype=complex)
+        for node in range(s.n_nodes):
+            coefficients = np.concatenate([self._slopes[node], amplitudes], axis=1)
+            factor: ComplexArray = np.zeros((0, n_columns), dtype=complex)
+            for start in range(0, s.n_subcarriers, _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                moved = self._combined(receive[node], node, coefficients, rows) @ roots[rows]
+                factor = np.linalg.qr(np.concatenate([factor, moved.reshape(n_columns, -1).T])).R
+            factors[node, : len(factor)] = factor
+        factors *= np.sqrt(self.scale)
+        return factors
+
+    @property
+    def rounding(self) -> float:
+        """Rounding error of the derivatives relative to their size: that of their phases, in radians."""
+        s = self.scenario
+        path_s = 2 * float(s.target_geometry.delay_s.max())
+        phase = 2 * np.pi * s.bandwidth_hz * path_s + np.pi * max(s.n_tx, s.n_rx)
+        return float(np.finfo(float).eps * (8 + phase))
+
     def _path_delays(self) -> ComplexArray:
         """Delay vectors of the paths (N, N, K, L)."""
         paths: ComplexArray = self._delays[:, None] * self._delays_tx[None, :]
@@ -429,6 +473,30 @@ def _clock_slopes(n_nodes: int, n_targets: int) -> ComplexArray:
     slopes = np.zeros((n_nodes, _KINDS, n_nodes, n_targets, n_nodes - 1), dtype=complex)
     slopes[:, _DELAY] = -1j * (own[:, None, None] - own[None, :, None])
     return slopes
+
+
+def _square_roots(covariances: ComplexArray) -> ComplexArray:
+    """(L, D, q) factors A_l with A_l A_l^H = R_l, q the largest rank.
+
+    Raises
+    ------
+    ValueError : names a covariance with a negative eigenvalue.
+    """
+    power = np.einsum("lii->li", covariances).real
+    amplitude = np.sqrt(np.where(power > 0, power, 0.0))
+    unit = np.where(amplitude > 0, amplitude, 1.0)
+    values, vectors = np.linalg.eigh(covariances / (unit[:, :, None] * unit[:, None, :]))
+    largest = np.maximum(np.abs(values).max(axis=1), np.finfo(float).tiny)
+    worst = int(np.argmin(values[:, 0] / largest))
+    if values[worst, 0] < -1e-9 * largest[worst]:
+        raise ValueError(
+            f"covariances[{worst}]: has the eigenvalue {values[worst, 0]:.3g} in units of the antennas' powers, "
+            "must be Hermitian and positive semidefinite"
+        )
+    values[values <= np.finfo(float).eps * largest[:, None]] = 0.0
+    first = int(np.argmax(np.any(values > 0, axis=0))) if values.any() else values.shape[1] - 1
+    roots: ComplexArray = amplitude[:, :, None] * vectors[:, :, first:] * np.sqrt(values[:, None, first:])
+    return roots
 
 
 def sample_covariances(symbols: ComplexArray) -> ComplexArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.bounds.crb import crb_from_blocks
+from disac.designs.bounds.crb import crb_of_operator
 from disac.designs.bounds.fisher import FisherOperator
 from disac.simulator import Scenario
 
@@ -34,6 +34,6 @@ def crb_over_phases(
     turned = np.exp(1j * (phases[:, None, :] - phases[:, :, None]))
     traces = np.empty(len(phases))
     for draw, turn in enumerate(turned):
-        blocks = operator.with_amplitudes(scenario.amplitudes * turn[..., None]).blocks(covariances)
-        traces[draw] = np.trace(crb_from_blocks(blocks))
+        turned_operator = operator.with_amplitudes(scenario.amplitudes * turn[..., None])
+        traces[draw] = np.trace(crb_of_operator(turned_operator, covariances))
     return traces

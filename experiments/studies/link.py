@@ -275,7 +275,7 @@ class LinkTrial:
         return key.generator(Purpose.PHASES).uniform(0.0, 2 * np.pi, self.scenario.n_nodes)
 
     def _sense(self, X: ComplexArray, phases: NDArray[np.float64], key: TrialKey) -> dict[str, Scalar]:
-        from disac.designs import crb_from_blocks, sample_covariances
+        from disac.designs import crb_of_operator, sample_covariances
         from disac.estimators import sufficient_statistics
         from disac.experiments.statistics.metrics import position_errors
         from disac.simulator import measured_snr, synthesize
@@ -285,8 +285,7 @@ class LinkTrial:
         statistics = sufficient_statistics(X, Y)
         estimate = self.localizer.from_statistics(statistics)
         turned = s.amplitudes * np.exp(1j * (phases[None, :] - phases[:, None]))[..., None]
-        information = self.fisher.with_amplitudes(turned).blocks(sample_covariances(X))
-        bound = crb_from_blocks(information) / s.n_symbols
+        bound = crb_of_operator(self.fisher.with_amplitudes(turned), sample_covariances(X)) / s.n_symbols
         errors = position_errors(estimate.positions, s.targets)
         stacked = errors.T.ravel()
         record: dict[str, Scalar] = {

@@ -20,6 +20,10 @@ WRONG = [
     ),
     ({"targets": [[-46.19, -19.13]]}, r"targets\[0\] = .*: lies on nodes\[0\], must be at least 0\.001 m away"),
     ({"targets": [[1.0, 2.0], [1.0, 2.0]]}, r"targets\[1\] = .*: same point as targets\[0\]"),
+    (
+        {"targets": [[0.1 + 0.2, 1.0], [0.3, 1.0]]},
+        r"targets\[1\] = .*: same point as targets\[0\], targets must differ",
+    ),
     ({"orientations": [90.0, 0, 0, 0]}, r"orientations\[0\] = 90\.0: must be in radians .* looks like degrees"),
     ({"orientations": [0.0]}, r"orientations: has shape \(1,\), must have shape \(4,\)"),
     ({"n_subcarriers": 3}, r"n_subcarriers = 3: L must be at least N = 4"),
