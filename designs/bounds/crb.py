@@ -12,6 +12,7 @@ from disac.designs.bounds.clocks import check_clock_std, clock_prior
 from disac.designs.bounds.elimination import EPSILON, PositionInformation
 from disac.designs.bounds.fisher import FisherOperator, check_covariances, check_n_symbols
 from disac.designs.bounds.information import ComplexArray, InformationBlocks, RealArray
+from disac.designs.bounds.motion import MotionOperator
 from disac.simulator import Scenario
 
 WORST_ERROR = 1e-3
@@ -88,6 +89,7 @@ def crb(
     *,
     clock_std_s: float = 0.0,
     clock_offsets_s: ArrayLike | None = None,
+    velocity: bool = False,
 ) -> RealArray:
     """Cramer-Rao bound of the target positions from ``n_symbols`` OFDM symbols with covariances R[l, i, j].
 
@@ -101,10 +103,14 @@ def crb(
     clock_std_s : standard deviation of every node's independent clock offset [s]; ``math.inf`` for free clocks. The
         prior counts once, whatever the number of symbols: the bound is that of T F + J.
     clock_offsets_s : (N,) true clock offsets [s], which matter where nodes share subcarriers; default none.
+    velocity : whether the targets' velocities are unknown too. Then ``n_symbols`` is the whole frame, in which the
+        echoes turn, and ``covariances`` may be (3, L, N M_t, N M_t), the :func:`~disac.designs.time_moments` of one
+        signal. Hybrid mode only.
 
     Returns
     -------
-    (2K, 2K) bound on the error covariance, order x_1..x_K, y_1..y_K [m^2]; :class:`Bound` reads it.
+    (2K, 2K) bound on the error covariance, order x_1..x_K, y_1..y_K [m^2]; :class:`Bound` reads it. With ``velocity``
+    (4K, 4K), order x, y, v_x, v_y [m and m/s].
 
     Raises
     ------
@@ -118,8 +124,16 @@ def crb(
     1e-3: see :func:`position_information`.
     """
     check_n_symbols(n_symbols)
-    check_covariances(scenario, covariances)
+    for matrices in covariances if velocity and np.ndim(covariances) == 4 else [covariances]:
+        check_covariances(scenario, matrices)
     clocks = check_clock_std(clock_std_s) > 0 and scenario.n_nodes > 1
+    if velocity:
+        if mode != "hybrid":
+            raise ValueError(f"mode = {mode!r}: must be 'hybrid' where velocities are unknown")
+        moving = MotionOperator(scenario, clocks=clocks, clock_offsets_s=clock_offsets_s).blocks(covariances, n_symbols)
+        return crb_from_blocks(
+            moving.with_nuisance_prior(clock_prior(scenario.n_nodes, clock_std_s)) if clocks else moving
+        )
     operator = FisherOperator(scenario, mode, clocks=clocks, clock_offsets_s=clock_offsets_s)
     prior = clock_prior(scenario.n_nodes, clock_std_s) / n_symbols if clocks else None
     return position_information(operator, covariances, prior).covariance / n_symbols
@@ -166,7 +180,7 @@ def position_information(
     information = elimination.from_factors(factors, n_targets, reference, rounding, prior)
     if not information.full_rank:
         _require_apart(elimination.same_columns(factors, n_targets, rounding), operator.scenario)
-    return _required(information, rounding)
+    return _required(information, rounding, n_targets)
 
 
 def _node_powers(operator: FisherOperator, covariances: ComplexArray) -> RealArray:
@@ -208,12 +222,12 @@ def _require_apart(pair: tuple[int, int] | None, scenario: Scenario | None = Non
     )
 
 
-def _required(information: PositionInformation, rounding: float) -> PositionInformation:
+def _required(information: PositionInformation, rounding: float, n_targets: int) -> PositionInformation:
     """The information, if its bound is a number."""
     unseen = ~(information.relative_error <= WORST_ERROR)
     if unseen.any():
         best = float(information.relative_error[unseen].min())
-        raise _unidentifiable(information.eigenvectors[:, unseen], best / rounding)
+        raise _unidentifiable(information.eigenvectors[:, unseen], best / rounding, n_targets)
     return information
 
 
@@ -228,7 +242,7 @@ def crb_from_fisher(information: RealArray, n_targets: int) -> RealArray:
 
 
 def crb_from_blocks(blocks: InformationBlocks) -> RealArray:
-    """Position bound (2K, 2K) [m^2] of the information blocks.
+    """Bound (2K, 2K) on positions [m^2], or (4K, 4K) on positions and velocities, of the information blocks.
 
     Gram matrices hold half the digits of the derivatives that they come from: nearly unidentifiable scenes are
     ``Unidentifiable`` here sooner than in :func:`crb`. Both coordinates of one target share one scale, so no choice of
@@ -241,12 +255,16 @@ def crb_from_blocks(blocks: InformationBlocks) -> RealArray:
     information = elimination.from_blocks(blocks)
     if not information.full_rank:
         _require_apart(elimination.same_point(blocks))
-    return _required(information, EPSILON).covariance
+    return _required(information, EPSILON, blocks.n_targets).covariance
 
 
-def _unidentifiable(null_vectors: RealArray, condition: float) -> Unidentifiable:
-    """The error for directions (2K, r) in which the information on positions is null, or drowns in rounding."""
-    n_targets = len(null_vectors) // 2
+def _unidentifiable(null_vectors: RealArray, condition: float, n_targets: int) -> Unidentifiable:
+    """The error for directions (2K or 4K, r) in which the information is null, or drowns in rounding."""
+    wanted = "target"
+    halves = np.split(null_vectors, len(null_vectors) // (2 * n_targets))
+    null_vectors = max(halves, key=np.linalg.norm)
+    if null_vectors is not halves[0]:
+        wanted = "the velocity of target"
     per_target = [np.linalg.svd(null_vectors[[k, n_targets + k]], full_matrices=False) for k in range(n_targets)]
     largest = max(weights[0] for _, weights, _ in per_target)
     lines: list[str] = []
@@ -257,10 +275,10 @@ def _unidentifiable(null_vectors: RealArray, condition: float) -> Unidentifiable
         direction = directions[:, 0] if _points_up(directions[:, 0]) else -directions[:, 0]
         found.append((target, direction))
         if len(weights) > 1 and weights[1] >= 0.1 * largest:
-            lines.append(f"target {target} is not identifiable in any direction")
+            lines.append(f"{wanted} {target} is not identifiable in any direction")
         else:
             lines.append(
-                f"target {target} is not identifiable along ({direction[0]:.6g}, {direction[1]:.6g}), "
+                f"{wanted} {target} is not identifiable along ({direction[0]:.6g}, {direction[1]:.6g}), "
                 f"{_angle_deg(direction):.6g} degrees from the x axis"
             )
     if condition * EPSILON < 1:

@@ -90,8 +90,8 @@ class PositionInformation:
         return np.concatenate([covariance, amplitudes.real, amplitudes.imag, -nuisance @ covariance])
 
 
-def geometry_scale(diagonal: RealArray, n_targets: int) -> RealArray:
-    """Root information of each geometry parameter, one figure for both coordinates of a target; 1 where it is zero.
+def geometry_scale(diagonal: RealArray, n_targets: int, n_coordinates: int = 2) -> RealArray:
+    """Root information of each geometry parameter, one figure for both axes of a position or velocity; 1 where zero.
 
     Raises
     ------
@@ -100,7 +100,9 @@ def geometry_scale(diagonal: RealArray, n_targets: int) -> RealArray:
     diagonal = diagonal.copy()
     if not np.all(np.isfinite(diagonal)):
         raise ValueError("the information is not finite: covariances and amplitudes must be finite")
-    diagonal[: 2 * n_targets] = np.tile((diagonal[:n_targets] + diagonal[n_targets : 2 * n_targets]) / 2, 2)
+    for first in range(0, n_coordinates * n_targets, 2 * n_targets):
+        both = diagonal[first : first + 2 * n_targets].reshape(2, n_targets)
+        both[:] = (both[0] + both[1]) / 2
     return _root(diagonal)
 
 
@@ -126,8 +128,8 @@ def from_blocks(blocks: InformationBlocks) -> PositionInformation:
     ------
     ValueError : the information is not finite or not positive semidefinite.
     """
-    n_positions = 2 * blocks.n_targets
-    scale = geometry_scale(np.diag(blocks.geometry), blocks.n_targets)
+    n_positions = blocks.n_wanted
+    scale = geometry_scale(np.diag(blocks.geometry), blocks.n_targets, blocks.n_coordinates)
     rounding = EPSILON * (len(scale) + 2 * blocks.amplitude.shape[0] * blocks.amplitude.shape[1])
 
     diagonal = np.einsum("nii->ni", blocks.amplitude).real

@@ -28,17 +28,24 @@ class InformationBlocks:
         its real part, the one for Im b minus its imaginary part.
     amplitude : (N, NK, NK) Hermitian block G of the amplitudes of each receive node.
     n_targets : K.
+    n_coordinates : coordinates of each target, 2 for its position or 4 for position and velocity; they come first.
     """
 
     geometry: RealArray
     cross: ComplexArray
     amplitude: ComplexArray
     n_targets: int
+    n_coordinates: int = 2
 
     @property
     def n_nodes(self) -> int:
         """Number of nodes N."""
         return len(self.amplitude)
+
+    @property
+    def n_wanted(self) -> int:
+        """Number of leading geometry parameters that are wanted: positions, and velocities where they are unknown."""
+        return self.n_coordinates * self.n_targets
 
     def with_nuisance_prior(self, prior: RealArray) -> Self:
         """The blocks with prior information (Z, Z) on the last Z nuisance parameters added."""
@@ -50,7 +57,7 @@ class InformationBlocks:
     def matrix(self) -> RealArray:
         """The Fisher information matrix (P, P) in the parameter order of :class:`FisherOperator`."""
         n_nodes, n_geometry, per_node = self.cross.shape
-        n_positions, n_amplitudes = 2 * self.n_targets, n_nodes * per_node
+        n_positions, n_amplitudes = self.n_wanted, n_nodes * per_node
         information = np.zeros((n_geometry + 2 * n_amplitudes,) * 2)
         shape_rows = np.r_[:n_positions, n_positions + 2 * n_amplitudes : len(information)]
         information[np.ix_(shape_rows, shape_rows)] = self.geometry

@@ -159,6 +159,7 @@ class MotionOperator:
             cross=np.asarray(scale * cross, dtype=complex),
             amplitude=np.asarray(scale * amplitude, dtype=complex),
             n_targets=s.n_targets,
+            n_coordinates=4,
         )
 
     def _powers_of_time(self, covariances: ComplexArray, n_symbols: int) -> list[ComplexArray]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from disac.designs import MotionOperator, sample_covariances, time_moments
+from disac.designs import MotionOperator, Unidentifiable, crb, sample_covariances, time_moments
 from disac.designs.bounds.fisher import FisherOperator
 from disac.simulator import Scenario, synthesize
 
@@ -154,6 +154,37 @@ def test_one_symbol_knows_nothing_of_velocity():
     scene = two_movers(n_symbols=1)
     blocks = MotionOperator(scene).blocks(isotropic(scene), 1)
     assert not blocks.geometry[4:].any()
+
+
+@pytest.mark.parametrize(
+    ("scene", "n_symbols", "position_mm", "velocity_mps"),
+    [
+        (reference_scene(4, (0.0, 10.0), (3.0, -4.0), 10e6, 3.5e9), 16, 0.656672, 0.0986850),
+        (reference_scene(2, (5.0, 10.0), (10.0, 5.0), 20e6, 28e9), 64, 0.382924, 0.005232406),
+    ],
+)
+def test_crb_with_velocity_is_the_inverse_of_the_frame_information(scene, n_symbols, position_mm, velocity_mps):
+    bound = crb(scene, isotropic(scene), n_symbols=n_symbols, velocity=True)
+    assert bound.shape == (4, 4)
+    assert 1e3 * np.sqrt(np.trace(bound[:2, :2])) == pytest.approx(position_mm, abs=6e-7)
+    assert np.sqrt(np.trace(bound[2:, 2:])) == pytest.approx(velocity_mps, rel=1e-6)
+    free = crb(scene, isotropic(scene), n_symbols=n_symbols, velocity=True, clock_std_s=np.inf)
+    assert np.all(np.linalg.eigvalsh(free - bound) > -1e-9 * np.trace(bound))
+    assert np.trace(free[:2, :2]) > np.trace(bound[:2, :2])
+
+
+def test_unknown_velocities_cost_little_in_position_where_symbols_are_alike():
+    scene = two_movers(n_symbols=9).replace(velocities=np.zeros((2, 2)))
+    moving = crb(scene, isotropic(scene), n_symbols=9, velocity=True)
+    assert moving[:4, :4] == pytest.approx(crb(scene, isotropic(scene), n_symbols=9), rel=1e-9)
+
+
+def test_a_velocity_that_one_symbol_or_one_link_cannot_tell_is_refused_by_name():
+    scene = two_movers(n_symbols=1)
+    with pytest.raises(Unidentifiable, match="the velocity of target"):
+        crb(scene, isotropic(scene), n_symbols=1, velocity=True)
+    with pytest.raises(ValueError, match="mode = 'tof': must be 'hybrid'"):
+        crb(scene, isotropic(scene), "tof", n_symbols=4, velocity=True)
 
 
 def test_wrong_shapes_are_refused():
