@@ -17,8 +17,6 @@ from disac.experiments.paper.bounds import native_variables, problem_of
 from disac.experiments.paper.evidence import (
     Evidence,
     FigureDraws,
-    Mean,
-    Ratio,
     RealArray,
     every,
     finite,
@@ -29,6 +27,7 @@ from disac.experiments.paper.evidence import (
 from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.paper.sweeps import PAPER_SECONDS, stated_variables, sweep
 from disac.experiments.statistics.draws import common_trials
+from disac.experiments.statistics.means import Mean, Ratio
 from disac.experiments.statistics.verdicts import Finding, Verdict, together
 from disac.experiments.trials.keys import TrialKey
 

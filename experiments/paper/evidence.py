@@ -7,7 +7,6 @@ do not count as independent.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,73 +19,8 @@ from numpy.typing import NDArray
 from disac.experiments.paper.job import stored_points
 from disac.experiments.paper.sweeps import sweep, sweep_names
 from disac.experiments.statistics.draws import PointDraws, common_trials
-from disac.experiments.statistics.verdicts import Verdict
 
 RealArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Mean:
-    """Mean of a quantity over draws, with its 95 % interval by Student's t; open with one draw."""
-
-    value: float
-    low: float
-    high: float
-    draws: int
-
-    @classmethod
-    def of(cls, values: RealArray) -> Mean:
-        """From each draw's value; those that are not finite are left out."""
-        values = values[np.isfinite(values)]
-        if values.size == 0:
-            return cls(math.nan, -math.inf, math.inf, 0)
-        mean = float(values.mean())
-        if values.size == 1:
-            return cls(mean, -math.inf, math.inf, 1)
-        from scipy.special import stdtrit
-
-        half = float(stdtrit(values.size - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(values.size))
-        return cls(mean, mean - half, mean + half, int(values.size))
-
-    def __str__(self) -> str:
-        return f"{self.value:.3g} {_ends(self.low, self.high)}"
-
-    @property
-    def sign(self) -> Verdict:
-        """Whether it is positive."""
-        return "confirmed" if self.low > 0 else "refuted" if self.high < 0 else "undecided"
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Geometric mean of a positive quantity over draws, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    draws: int
-
-    @classmethod
-    def of_logs(cls, logs: RealArray) -> Ratio:
-        """From the logarithm of each draw's value; one draw or none leaves the interval open."""
-        mean = Mean.of(logs)
-        low, value, high = np.exp([mean.low, mean.value, mean.high])
-        return cls(float(value), float(low), float(high), mean.draws)
-
-    def __str__(self) -> str:
-        return f"{self.value:.4g} {_ends(self.low, self.high)}"
-
-    def above(self, level: float) -> Verdict:
-        """Whether it is larger than ``level``."""
-        return "confirmed" if self.low > level else "refuted" if self.high < level else "undecided"
-
-    def below(self, level: float) -> Verdict:
-        """Whether it is smaller than ``level``."""
-        return "confirmed" if self.high < level else "refuted" if self.low > level else "undecided"
-
-
-def _ends(low: float, high: float) -> str:
-    return f"[{low:.3g}, {high:.3g}]" if math.isfinite(high) else "(one draw)"
 
 
 @dataclass(frozen=True)

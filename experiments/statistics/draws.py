@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from disac.experiments.runs.store import RunReader
-from disac.experiments.statistics.intervals import Interval
+from disac.experiments.statistics.means import root_ratio
 
 RealArray = NDArray[np.float64]
 Row = dict[str, Any]
@@ -82,36 +81,6 @@ def common_trials(points: Sequence[PointDraws]) -> NDArray[np.intp]:
     """Trials feasible at every point: averages over others would compare different channels."""
     shared = set.intersection(*(point.feasible_trials for point in points))
     return np.array(sorted(shared), dtype=np.intp)
-
-
-def root_ratio(
-    numerator: RealArray, denominator: RealArray | None = None, level: float = 0.95
-) -> tuple[float, Interval]:
-    """Root of mean(numerator) / mean(denominator) over paired draws, with its interval.
-
-    Delta method on the logarithm with Student's t, so that few draws give wide intervals and both ends are positive.
-
-    Parameters
-    ----------
-    numerator, denominator : (n,) positive values of the same draws; no denominator means 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> root_ratio(np.array([4.0, 4.0, 4.0]), np.array([1.0, 1.0, 1.0]))[0]
-    2.0
-    """
-    below = np.ones_like(numerator) if denominator is None else denominator
-    if numerator.size == 0:
-        return float("nan"), Interval(0.0, np.inf, level, "no draw")
-    square = float(numerator.mean() / below.mean())
-    root = float(np.sqrt(square))
-    if numerator.size == 1:
-        return root, Interval(0.0, np.inf, level, "one draw")
-    influence = (numerator - square * below) / numerator.mean()
-    error = float(np.std(influence, ddof=1) / np.sqrt(numerator.size))
-    half = float(stdtrit(numerator.size - 1, (1 + level) / 2)) * error / 2
-    return root, Interval(root * np.exp(-half), root * np.exp(half), level, "delta method, t")
 
 
 def summarize(points: Sequence[PointDraws], edges: Sequence[PointDraws] = (), *, paired: bool = True) -> list[Row]:

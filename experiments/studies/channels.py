@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.paper.bounds import DesignSweep, EdgeSweep
-from disac.experiments.paper.evidence import Ratio
 from disac.experiments.paper.sweeps import Case
 from disac.experiments.plotting.figures import design_name, figure, save, series_marker
 from disac.experiments.statistics.draws import PointDraws, Row, read_draws, summarize
+from disac.experiments.statistics.means import Ratio
 from disac.experiments.statistics.verdicts import Finding, Verdict, together
 from disac.experiments.studies.parts import Effort, Part
 from disac.experiments.trials.keys import PointValue

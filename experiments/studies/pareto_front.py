@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from disac.experiments.plotting.figures import design_name, figure, save, series_marker
 from disac.experiments.statistics.draws import PointDraws, read_draws
 from disac.experiments.statistics.intervals import bootstrap_rmse_interval, clustered_error_rate_interval
+from disac.experiments.statistics.means import student_half_width
 from disac.experiments.studies.pareto_sweep import LIMITED
 
 RealArray = NDArray[np.float64]
@@ -79,12 +80,9 @@ def _key(point: PointDraws) -> tuple[str, Any]:
 
 def _geometric(logarithms: RealArray, level: float) -> Row:
     """Geometric mean and Student interval of ratios."""
-    from scipy.special import stdtrit
-
     row: Row = {"rcrb_ratio": float(np.exp(logarithms.mean())) if len(logarithms) else float("nan")}
     if len(logarithms) > 1:
-        quantile = float(stdtrit(len(logarithms) - 1, (1 + level) / 2))
-        half = quantile * float(logarithms.std(ddof=1)) / np.sqrt(len(logarithms))
+        half = student_half_width(logarithms, level)
         row["rcrb_ratio_low"], row["rcrb_ratio_high"] = (
             float(np.exp(logarithms.mean() + sign * half)) for sign in (-1, 1)
         )

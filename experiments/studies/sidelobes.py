@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from disac.experiments.plotting.figures import design_name, figure, save, series_marker
 from disac.experiments.runs.tables import read_csv
 from disac.experiments.statistics.draws import PointDraws
+from disac.experiments.statistics.means import student_half_width
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.parts import Effort, Part
 from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, signals_of
@@ -195,13 +196,11 @@ def _reference(every: Sequence[SidelobeDraws], threshold: float | None) -> Sidel
 
 def _with_interval(stem: str, values: RealArray, level: float) -> Row:
     """Mean over draws and its Student interval."""
-    from scipy.special import stdtrit
-
     names = (f"{stem}_db", f"{stem}_low_db", f"{stem}_high_db")
     if len(values) < 2:
         return dict(zip(names, (float(np.mean(values)) if len(values) else float("nan"), np.nan, np.nan), strict=True))
     mean = float(values.mean())
-    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    half = student_half_width(values, level)
     return dict(zip(names, (mean, mean - half, mean + half), strict=True))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.paper.evidence import Ratio, mean_over_points
+from disac.experiments.paper.evidence import mean_over_points
 from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.statistics.draws import PointDraws, Row, read_draws
 from disac.experiments.statistics.intervals import (
@@ -20,6 +20,7 @@ from disac.experiments.statistics.intervals import (
     bootstrap_rmse_interval,
     clustered_error_rate_interval,
 )
+from disac.experiments.statistics.means import Ratio
 from disac.experiments.statistics.verdicts import Finding, Verdict, together
 from disac.experiments.studies.parts import Effort, Part
 from disac.experiments.studies.waveform_figure import plot_verdict

@@ -11,7 +11,8 @@ from disac.experiments.campaign.runner import run_campaign
 from disac.experiments.paper.bounds import SIGNALS, DesignSweep, EdgeSweep, native_variables, solve_trial
 from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.paper.sweeps import EDGE_MARGIN_DB, stated_variables, sweep, sweep_names
-from disac.experiments.statistics.draws import PointDraws, common_trials, root_ratio, summarize
+from disac.experiments.statistics.draws import PointDraws, common_trials, summarize
+from disac.experiments.statistics.means import root_ratio
 from disac.experiments.trials.experiment import configuration, rebuild
 from disac.experiments.trials.keys import TrialKey
 from disac.simulator.geometry import node_to_point

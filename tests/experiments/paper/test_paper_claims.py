@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from disac.experiments.paper.claims import findings
-from disac.experiments.paper.evidence import FigureDraws, Ratio
+from disac.experiments.paper.evidence import FigureDraws
 from disac.experiments.reproduce.findings import findings_text
 from disac.experiments.statistics.draws import PointDraws
+from disac.experiments.statistics.means import Ratio
 from disac.experiments.statistics.verdicts import together
 
 N_DRAWS = 6
