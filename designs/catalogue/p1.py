@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from disac.designs.convex import CertifiedSolution, convex_design
+from disac.designs.precoding.combination import improve
+from disac.designs.precoding.extraction import WORTHWHILE
 from disac.designs.precoding.joint_extraction import fitted
 from disac.designs.precoding.measure import measure
-from disac.designs.precoding.refinement import WORTHWHILE, refine
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.registry import register_design
 from disac.designs.result import RESIDUAL_LIMIT, DesignResult
@@ -28,7 +31,7 @@ def p1(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResul
 
 @register_design("p1-direct", label="P.1, direct extraction")
 def p1_direct(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
-    """P.1 without the slow local search: its data fitted into R_l and no more, with nearly the same CRB."""
+    """P.1 by one step from covariances to precoders: data fitted into R_l, which can lose tens of percent of CRB."""
     return convex_design("p1-direct", RelaxedProblem(scenario, "joint", sinr_db), solver, extract_directly)
 
 
@@ -38,26 +41,13 @@ def extract_directly(problem: RelaxedProblem, certified: CertifiedSolution) -> t
 
 
 def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[ComplexArray, ComplexArray]:
-    """Data fitted into R_l; where that loses more than 1e-4, or sidelobes, precoders refined from there."""
+    """Data fitted into R_l; where that loses more than 1e-4, or sidelobes, better combinations of the nodes."""
     s, limits = problem.scenario, certified.sidelobes
-    comm, radar = fitted(s, problem.sinr, certified.point)
-    before = measure(s, problem.sinr_db, comm, radar, problem.mode, limits)
-    kept = before.certificate.residual <= RESIDUAL_LIMIT
-    if kept and before.value <= certified.relaxed_value * (1 + WORTHWHILE):
-        return comm, radar
-    bound = certified.bound
-    refined = refine(
-        s,
-        problem.sinr,
-        comm,
-        radar,
-        power_price=bound.power_price,
-        sinr_price=bound.sinr_price,
-        mode=problem.mode,
-        sidelobes=limits,
-        sidelobe_price=bound.sidelobe_price,
-    )
-    after = measure(s, problem.sinr_db, refined.comm_precoders, refined.radar_precoders, problem.mode, limits)
-    if refined.violation > 0 or (kept and after.value >= before.value):
-        return comm, radar
-    return refined.comm_precoders, refined.radar_precoders
+    start = fitted(s, problem.sinr, certified.point)
+    sent = measure(s, problem.sinr_db, *start, problem.mode, limits)
+    value = sent.value if sent.certificate.residual <= RESIDUAL_LIMIT else np.inf
+    enough = certified.relaxed_value * (1 + WORTHWHILE)
+    if value <= enough or not problem.n_constrained_users:
+        return start
+    improved = improve(replace(problem, sidelobes=limits), start[0], value=value, enough=enough)
+    return start if improved is None else improved.precoders

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from disac.designs.convex import CertifiedSolution, convex_design
 from disac.designs.precoders import antenna_power, transmitted_covariances
-from disac.designs.precoding.extraction import data_precoders, factors, outer
+from disac.designs.precoding.extraction import WORTHWHILE, data_precoders, factors, outer
 from disac.designs.precoding.measure import measure
-from disac.designs.precoding.refinement import WORTHWHILE, refine
+from disac.designs.precoding.refinement import refine
 from disac.designs.problem.certificate import node_blocks
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.registry import register_design

@@ -9,6 +9,9 @@ from disac.simulator import Scenario
 
 ComplexArray = NDArray[np.complex128]
 
+WORTHWHILE = 1e-4
+"""Relative loss of an extraction that is worth better precoders."""
+
 
 def data_precoders(scenario: Scenario, comm_covariances: ComplexArray) -> ComplexArray:
     """(N, U, L, M_t) precoders w = R_c h / sqrt(h^H R_c h) of Eq. (27), (33).

@@ -3,7 +3,8 @@
 The unknowns are the stacked precoders W_l = [data, radar], R_l = W_l W_l^H, so nothing is relaxed. The objective log
 tr(E^T F^-1 E) has the derivative -Q_l W_l / tr(E^T F^-1 E) by the conjugate of W_l, Q = F^*(Y Y^T), Y = F^-1 E. Power
 and SINR limits enter an augmented Lagrangian, minimized by L-BFGS; both are tightened by a hair so that the result
-keeps them. Limits on sidelobes enter as (|r| / (level r(0)))^2 <= 1 at phases that follow the maxima between rounds.
+keeps them, and what still misses them is scaled back. Limits on sidelobes
+enter as (|r| / (level r(0)))^2 <= 1 at phases that follow the maxima between rounds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from disac.designs.bounds.fisher import FisherOperator
-from disac.designs.precoders import stacked_precoders
+from disac.designs.precoders import achieved_sinr, antenna_power, stacked_precoders, transmitted_covariances
 from disac.designs.problem.certificate import inverse_columns
 from disac.designs.problem.sidelobes import SidelobeLimits
 from disac.simulator import Scenario
@@ -24,8 +25,6 @@ RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IndexArray = NDArray[np.intp]
 
-WORTHWHILE = 1e-4
-"""Relative loss of an extraction that is worth a refinement."""
 _TIGHTENING = 1e-5
 _OUTER_ROUNDS = 20
 _INNER_ITERATIONS = 100
@@ -240,7 +239,7 @@ def refine(
     lagrangian.start_from_prices(stacked, power_price, sinr_price, levels)
     budget = int(np.clip(_WORK / stacked.size, 20, 1000))
     vector = lagrangian.vector(stacked)
-    worst = np.inf
+    worst, between = np.inf, 0.0
     for _ in range(_OUTER_ROUNDS):
         options = {"maxiter": min(_INNER_ITERATIONS, budget), "maxcor": 20}
         answer = minimize(lagrangian, vector, jac=True, method="L-BFGS-B", options=options)
@@ -256,12 +255,58 @@ def refine(
         kept = violation < _TIGHTENING
         if (kept and settled) or lagrangian.evaluations > (1 if kept else 2) * budget:
             break
+    violation = max(0.0, worst - _TIGHTENING)
     stacked = lagrangian.complex(vector)
     n_users = scenario.n_users
     split = stacked.reshape(scenario.n_subcarriers, scenario.n_nodes, scenario.n_tx, -1)
-    return Refined(
-        comm_precoders=np.ascontiguousarray(split[..., :n_users].transpose(1, 3, 0, 2)),
-        radar_precoders=np.ascontiguousarray(split[..., n_users:].transpose(1, 0, 2, 3)),
-        violation=max(0.0, worst - _TIGHTENING),
-        evaluations=lagrangian.evaluations,
+    precoders = (
+        np.ascontiguousarray(split[..., :n_users].transpose(1, 3, 0, 2)),
+        np.ascontiguousarray(split[..., n_users:].transpose(1, 0, 2, 3)),
     )
+    kept_back = scaled_back(scenario, sinr, *precoders) if violation > 0 and between <= _TIGHTENING else None
+    if kept_back is not None:
+        precoders, violation = kept_back, 0.0
+    return Refined(*precoders, violation=violation, evaluations=lagrangian.evaluations)
+
+
+def scaled_back(
+    scenario: Scenario, sinr: float, comm_precoders: ComplexArray, radar_precoders: ComplexArray
+) -> tuple[ComplexArray, ComplexArray] | None:
+    """Precoders that nearly keep power and SINR, scaled so that they do: no more radar is given up than needed.
+
+    All radar is scaled by one power share 1 - t, all data by the largest that the antennas allow then. SINR grows with
+    t, so the least t is found by bisection.
+
+    Parameters
+    ----------
+    sinr : float
+        Gamma_c, linear; 0 asks for none.
+
+    Returns
+    -------
+    Data and radar precoders, or None where even t = 1 misses the SINR.
+    """
+    s = scenario
+    data_power = antenna_power(transmitted_covariances(comm_precoders, 0 * radar_precoders))
+    radar_power = antenna_power(transmitted_covariances(0 * comm_precoders, radar_precoders))
+    if not sinr or s.n_users == 0:
+        scale = np.sqrt(min(1.0, s.tx_power / float((data_power + radar_power).max())))
+        return comm_precoders * scale, radar_precoders * scale
+    limit = s.tx_power * (1 - 4 * np.finfo(float).eps)
+
+    def scaled(given_up: float) -> tuple[ComplexArray, ComplexArray] | None:
+        spare = limit - (1 - given_up) * radar_power
+        if np.any(spare < 0):
+            return None
+        with np.errstate(divide="ignore"):
+            share = float(np.min(np.where(data_power > 0, spare / data_power, np.inf)))
+        sent = comm_precoders * np.sqrt(share), radar_precoders * np.sqrt(1 - given_up)
+        return sent if np.min(achieved_sinr(s, *sent)) >= sinr else None
+
+    best = scaled(1.0)
+    low, high = 0.0, 1.0
+    while best is not None and high - low > 1e-9:
+        middle = (low + high) / 2
+        found = scaled(middle)
+        best, low, high = (best, middle, high) if found is None else (found, low, middle)
+    return best

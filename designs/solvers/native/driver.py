@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -23,8 +24,13 @@ SINGULAR = 1e12
 
 @cache
 def _thread_pools() -> ThreadpoolController:
-    """The BLAS libraries: matrices are small here, and more threads than one only get in each other's way."""
     return ThreadpoolController()
+
+
+def single_threaded() -> AbstractContextManager[object]:
+    """BLAS on one thread: matrices are small here, and more threads than one only get in each other's way."""
+    limited: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    return limited
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def solve(
     built = build(problem)
     _require_identifiable(built)
     prepared = time.perf_counter()
-    with _thread_pools().limit(limits=1, user_api="blas"):
+    with single_threaded():
         start = None if warm_start is None else warm_point(built.saddle, warm_start.inner)
         outcome = run(built.saddle, tolerance, start)
         if start is not None and outcome.status == "stalled":
