@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.precoding.extraction import factors
 from disac.designs.precoding.measure import Transmission, measure
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.result import RESIDUAL_LIMIT
 from disac.designs.solvers.native.combined import CombinedProblem
+from disac.simulator import Scenario
 
 ComplexArray = NDArray[np.complex128]
 Precoders = tuple[ComplexArray, ComplexArray]
@@ -93,10 +95,11 @@ class _Restricted:
     def solve(self, combination: ComplexArray) -> Improved | None:
         """Precoders that keep every limit; None where the combination has none or rounding breaks one."""
         for _ in range(_EXCHANGES):
-            precoders = self._combined.solve(combination, _TOLERANCE)
-            if precoders is None:
+            signals = self._combined.solve(combination, _TOLERANCE)
+            if signals is None:
                 return None
             p = self._problem
+            precoders = _precoders(p.scenario, *signals)
             sent = measure(p.scenario, p.sinr_db, *precoders, p.mode, p.sidelobes)
             if max(sent.certificate.power_excess, sent.certificate.sinr_shortfall) > _ROUNDING:
                 return None
@@ -109,6 +112,23 @@ class _Restricted:
             self._problem = replace(p, sidelobes=finer)
             self._combined = CombinedProblem(self._problem)
         return None
+
+
+def _precoders(scenario: Scenario, covariances: ComplexArray, data: ComplexArray) -> Precoders:
+    """Data as it is and the rest of the covariances as radar, scaled down to the power limit where rounding exceeds it.
+
+    Parameters
+    ----------
+    covariances, data : R (L, N M_t, N M_t) and stacked data precoders W (L, N M_t, U), W W^H <= R.
+    """
+    s = scenario
+    stacked = np.concatenate([data, factors(covariances - data @ data.conj().swapaxes(1, 2))], axis=-1)
+    power = float(np.sum(np.abs(stacked) ** 2, axis=(0, 2)).max()) / s.tx_power
+    split = (stacked / np.sqrt(max(power * (1 + 1e-15), 1.0))).reshape(s.n_subcarriers, s.n_nodes, s.n_tx, -1)
+    return (
+        np.ascontiguousarray(split[..., : s.n_users].transpose(1, 3, 0, 2)),
+        np.ascontiguousarray(split[..., s.n_users :].transpose(1, 0, 2, 3)),
+    )
 
 
 def _combination(problem: RelaxedProblem, comm_precoders: ComplexArray) -> ComplexArray:

@@ -21,7 +21,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.precoding.extraction import factors
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.solvers.native.cones import adjoint, hermitian, smat, svec
 from disac.designs.solvers.native.driver import single_threaded
@@ -30,7 +29,6 @@ from disac.designs.solvers.native.problems import build
 from disac.designs.solvers.native.saddle import BlockGroup, Blocks, Forms, SaddleProblem, Split
 
 ComplexArray = NDArray[np.complex128]
-Precoders = tuple[ComplexArray, ComplexArray]
 
 TIGHTENING = 1e-8
 """Relative margin on the threshold, beyond the solver's own residuals, so that what is sent keeps it."""
@@ -58,8 +56,10 @@ class CombinedProblem:
         stacked[:, own, :, :, own] = channels.transpose(0, 2, 3, 1)
         self._channels = stacked.reshape(s.n_subcarriers, s.n_nodes * s.n_tx, s.n_users, s.n_nodes)
 
-    def solve(self, combination: ComplexArray, tolerance: float) -> Precoders | None:
-        """Precoders (N, U, L, M_t) and (N, L, M_t, N M_t) of least CRB, to a relative gap; None if there are none.
+    def solve(self, combination: ComplexArray, tolerance: float) -> tuple[ComplexArray, ComplexArray] | None:
+        """Covariances R (L, N M_t, N M_t) of least CRB and stacked data precoders W (L, N M_t, U), W W^H <= R.
+
+        None where the combination reaches the threshold with no signals.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class CombinedProblem:
             outcome = run(self._saddle(seen, basis), tolerance)
         if outcome.status == "infeasible":
             return None
-        return self._precoders(outcome.best.covariances, seen, basis)
+        return self._signals(outcome.best.covariances, seen, basis)
 
     def _saddle(self, seen: ComplexArray, basis: ComplexArray) -> SaddleProblem:
         n_subcarriers, size, n_users = seen.shape
@@ -111,19 +111,12 @@ class CombinedProblem:
             split=Split(np.arange(q)[None], n_users),
         )
 
-    def _precoders(self, blocks: Blocks, seen: ComplexArray, basis: ComplexArray) -> Precoders:
+    def _signals(self, blocks: Blocks, seen: ComplexArray, basis: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
         s = self.scenario
         covariances, shares = hermitian(blocks.groups[0][:, 0]), blocks.groups[1]
         filtered = covariances @ basis
         shared = np.einsum("luij,ljk,lku->liu", shares, adjoint(basis), seen, optimize=True)
         useful = np.real(np.einsum("lju,lji,liu->lu", seen.conj(), basis, shared, optimize=True))
         comm = filtered @ np.linalg.solve(adjoint(basis) @ filtered, shared) / np.sqrt(useful)[:, None, :]
-        radar = factors(covariances - comm @ adjoint(comm))
-        stacked = np.concatenate([comm, radar], axis=-1)
-        power = float(np.sum(np.abs(stacked) ** 2, axis=(0, 2)).max()) / s.n_subcarriers
-        split = np.sqrt(s.tx_power / s.n_subcarriers / max(power * (1 + 1e-15), 1.0)) * stacked
-        split = split.reshape(s.n_subcarriers, s.n_nodes, s.n_tx, -1)
-        return (
-            np.ascontiguousarray(split[..., : s.n_users].transpose(1, 3, 0, 2)),
-            np.ascontiguousarray(split[..., s.n_users :].transpose(1, 0, 2, 3)),
-        )
+        unit = s.tx_power / s.n_subcarriers
+        return unit * covariances, np.sqrt(unit) * comm
