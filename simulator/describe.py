@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.simulator.geometry import SPEED_OF_LIGHT, path_delays
-from disac.simulator.ofdm import prefix_loss
+from disac.simulator.ofdm import prefix_loss, whole_samples
 
 if TYPE_CHECKING:
     from disac.simulator.scenario import Scenario
@@ -106,7 +106,7 @@ def describe(scenario: Scenario) -> Description:
         prefix_s=prefix_s,
         subcarrier_spacing_hz=s.bandwidth_hz / s.n_subcarriers,
         path_delays_s=delays,
-        prefix_needed=int(np.ceil(delays.max() * s.bandwidth_hz)),
+        prefix_needed=whole_samples(float(delays.max()) * s.bandwidth_hz),
         prefix_given=s.n_cyclic_prefix,
         unambiguous_path_m=full_path,
         unambiguous_path_interleaved_m=full_path / widest_comb(s),
@@ -132,12 +132,12 @@ def _contradictions(
     longest = delays.max()
     rx, tx, k = (int(i) for i in np.unravel_index(np.argmax(delays), delays.shape))
     path = f"the path node {tx} -> target {k} -> node {rx}"
-    if longest > prefix_s:
+    if whole_samples(longest * s.bandwidth_hz) > s.n_cyclic_prefix:
         warnings.append(
             f"{path} takes {longest * 1e9:.4g} ns, longer than the cyclic prefix of {prefix_s * 1e9:.4g} ns: "
             f"{_interference(s, float(longest))}, which Eq. (5) leaves out"
         )
-    if longest > symbol_s:
+    if whole_samples(longest * s.bandwidth_hz) > s.n_subcarriers:
         warnings.append(f"{path} takes {longest * 1e9:.4g} ns, longer than one OFDM symbol of {symbol_s * 1e9:.4g} ns")
     folded = int(np.sum(delays * SPEED_OF_LIGHT > unambiguous_m))
     if folded:
@@ -152,7 +152,11 @@ def _contradictions(
                 warnings.append(f"nodes {i} and {j} are {apart:.3g} m apart: are these degrees pasted as metres?")
     spread = np.linalg.svd(s.nodes - s.nodes.mean(axis=0), compute_uv=False)
     if s.n_nodes > 1 and spread[-1] <= 1e-6 * spread[0]:
-        warnings.append("all nodes lie on one line: delays alone cannot tell a target from its mirror image")
+        warnings.append(
+            "all nodes lie on one line: delays alone cannot tell a target from its mirror image; the search of mode "
+            "tof-nuisance begins on the side that the angles point to, so its error is that of an informed estimator"
+        )
+    warnings += _images(s)
     behind = np.argwhere(np.cos(s.target_geometry.angle) < 0)
     warnings += [
         f"target {k} lies behind node {n}: its array cannot tell front from back (sin theta repeats)" for n, k in behind
@@ -163,6 +167,31 @@ def _contradictions(
         for k in np.flatnonzero(outside)
     ]
     return warnings
+
+
+def _images(s: Scenario) -> list[str]:
+    """Warnings of mirror images that neither angles nor delays tell from a target, where the search area holds one.
+
+    Reflecting at a line through all nodes keeps the distances; it keeps sin theta at a node whose array lies along that
+    line, and there alone. A single node's array always does.
+    """
+    along = s.orientations[0] + np.pi / 2
+    axis = np.array([np.cos(along), np.sin(along)])
+    normal = np.array([-axis[1], axis[0]])
+    scale = max(float(np.abs(s.nodes).max()), 1.0)
+    if np.any(np.abs(np.sin(s.orientations - s.orientations[0])) > 1e-9):
+        return []
+    if np.any(np.abs((s.nodes - s.nodes[0]) @ normal) > 1e-9 * scale):
+        return []
+    images = s.targets - 2 * ((s.targets - s.nodes[0]) @ normal)[:, None] * normal
+    distinct = np.hypot(*(images - s.targets).T) > 1e-6
+    inside = np.all((images >= s.area[:, 0]) & (images <= s.area[:, 1]), axis=1)
+    arrays = "the node's array cannot" if s.n_nodes == 1 else "arrays along the line of all nodes cannot"
+    return [
+        f"{arrays} tell target {k} from its mirror image at ({images[k][0]:.6g}, {images[k][1]:.6g}) m, and the search "
+        f"area {s.area.tolist()} holds both: half of the estimates will be there; leave it out of the area"
+        for k in np.flatnonzero(distinct & inside)
+    ]
 
 
 def _interference(s: Scenario, delay_s: float) -> str:

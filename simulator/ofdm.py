@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 
-_INSTANT = 1e-9
+INSTANT = 1e-9
 """Two instants nearer than this are one [samples]: rounding must not push a delay of the prefix's length beyond it."""
+
+
+def whole_samples(delay: float) -> int:
+    """Smallest whole number of samples that is not less than a delay [samples], within :data:`INSTANT`."""
+    return int(np.ceil(delay - INSTANT))
 
 
 def ofdm_modulate(X: AnyComplexArray, n_cyclic_prefix: int) -> AnyComplexArray:
@@ -104,7 +109,7 @@ def multipath(
     spectrum = ofdm_demodulate(samples, n_subcarriers, n_cyclic_prefix)
     received = np.zeros_like(samples)
     for gain, delay in zip(gains, delays_s * bandwidth_hz, strict=True):
-        whole = int(np.ceil(delay - _INSTANT))
+        whole = whole_samples(delay)
         if whole >= samples.shape[-1]:
             continue
         ramp = gain * np.exp(2j * np.pi * (whole - delay) / n_subcarriers * np.arange(n_subcarriers))
@@ -183,9 +188,7 @@ def prefix_loss(delay_s: float, n_subcarriers: int, n_cyclic_prefix: int, bandwi
     >>> prefix_loss(delay_s=0.7e-6, n_subcarriers=16, n_cyclic_prefix=4, bandwidth_hz=10e6)
     PrefixLoss(useful=0.66015625, intercarrier=0.15234375, intersymbol=0.1875)
     """
-    late = (
-        float(np.clip(np.ceil(delay_s * bandwidth_hz - n_cyclic_prefix - _INSTANT), 0, n_subcarriers)) / n_subcarriers
-    )
+    late = min(max(whole_samples(delay_s * bandwidth_hz - n_cyclic_prefix), 0), n_subcarriers) / n_subcarriers
     return PrefixLoss(useful=(1 - late) ** 2, intercarrier=late * (1 - late), intersymbol=late)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from disac.simulator.allocation import SubcarrierAllocation
-from disac.simulator.errors import ScenarioError
+from disac.simulator.errors import MAX_ENTRIES, ScenarioError
 from disac.simulator.geometry import NodeToPoint, doppler_rates, node_to_point
 from disac.simulator.presets import preset
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
@@ -95,7 +96,10 @@ _MODELS = {
 }
 """Array fields and the attributes that remember the models that drew them."""
 
-Count = Annotated[int, Field(ge=1, le=65536)]
+MAX_COUNT = 65536
+"""Largest number of antennas, subcarriers, symbols or samples."""
+
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Positive = Annotated[float, Field(gt=0, le=1e30)]
 
 
@@ -110,7 +114,8 @@ class Scenario(BaseModel):
     ----------
     nodes : (N, 2) node positions [m].
     targets : (K, 2) target positions [m], K >= 1.
-    users : (U, 2) user positions [m]; U may be 0.
+    users : (U, 2) user positions [m]; U may be 0. They never enter a path loss: ``channels`` alone says how strong
+        a user's channel is.
     orientations : (N,) direction of each array's broadside, counter-clockwise from +x [rad]; default to the origin.
     n_tx, n_rx : antennas M_t and M_r per node.
     n_subcarriers : subcarriers L, at least N.
@@ -175,7 +180,7 @@ class Scenario(BaseModel):
     amplitude_model: RandomAmplitudes | None = None
     channel_model: RandomChannels | None = None
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, /, **fields: Any) -> None:
         for array, model in _MODELS.items():
             if model in fields:
                 raise ScenarioError(f"{model}: follows from {array}; give {array} = {{seed = ...}} or an array instead")
@@ -196,12 +201,20 @@ class Scenario(BaseModel):
             n_targets = len(np.asarray(fields["targets"], dtype=float).reshape(-1, 2))
             n_subcarriers = int(fields.get("n_subcarriers", 16))
             n_tx = int(fields.get("n_tx", 6))
-        except (KeyError, TypeError, ValueError):
+            if not 0 <= n_subcarriers <= MAX_COUNT or not 0 <= n_tx <= MAX_COUNT:
+                raise ValueError
+        except (KeyError, TypeError, ValueError, OverflowError):
             nodes, users, n_targets, n_subcarriers, n_tx = np.ones((1, 2)), np.ones((0, 2)), 1, 1, 1
         n_nodes, n_users = len(nodes), len(users)
         if n_nodes == 0 or n_targets == 0:
             empty = "nodes" if n_nodes == 0 else "targets"
             raise ValueError(f"{empty} = []: at least 1 is needed")
+        for array, shape in (
+            ("amplitudes", (n_nodes, n_nodes, n_targets)),
+            ("channels", (n_nodes, n_users, n_subcarriers, n_tx)),
+        ):
+            if math.prod(shape) > MAX_ENTRIES:
+                raise ValueError(f"{array}: would have shape {shape}, must have at most {MAX_ENTRIES} entries")
         fields.setdefault("orientations", _towards_origin(nodes))
         fields.setdefault("n_cyclic_prefix", n_subcarriers // 4)
         fields.setdefault("velocities", np.zeros((n_targets, 2)))
@@ -240,8 +253,18 @@ class Scenario(BaseModel):
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Scenario:
-        """Load a scenario written by :meth:`to_toml` or by hand; explicit arrays come from the NPZ that it names."""
-        return cls(**read_settings(Path(path)))
+        """Load a scenario written by :meth:`to_toml` or by hand; explicit arrays come from the NPZ that it names.
+
+        Raises
+        ------
+        ScenarioError : the file or its archive is damaged or holds a wrong value; the message begins with the file.
+        FileNotFoundError : there is no such file.
+        """
+        settings = read_settings(Path(path))
+        try:
+            return cls(**settings)
+        except ScenarioError as error:
+            raise ScenarioError(f"{path}: {error}") from None
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
         """Save without loss: settings as TOML, explicit amplitude and channel arrays in an NPZ beside it."""

@@ -1,4 +1,8 @@
-"""Tapped-delay-line user channels TDL-A and TDL-D of 3GPP TR 38.901, table 7.7.2, beside independent subcarriers."""
+"""Tapped-delay-line user channels TDL-A and TDL-D of 3GPP TR 38.901, table 7.7.2, beside independent subcarriers.
+
+A path of delay tau turns what arrives on frequency f by exp(-j 2 pi f tau), as everywhere in the package. The users
+receive y = h^H x, so h itself holds the conjugate, exp(+j 2 pi f tau).
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,18 @@ class DelayProfile:
 
     def frequency_correlation(self, offset: float) -> complex:
         """E[h(f + df) h*(f)] at ``offset`` = df times the delay spread."""
-        return complex(self.powers @ np.exp(-2j * np.pi * offset * np.array(self.delays)))
+        return complex(self.powers @ np.exp(2j * np.pi * offset * np.array(self.delays)))
+
+    def share_later_than(self, delay: float) -> float:
+        """Share of the mean power that arrives later than ``delay``, in units of the delay spread.
+
+        Examples
+        --------
+        >>> from disac.simulator.tdl import PROFILES
+        >>> round(PROFILES["tdl-a"].share_later_than(2.0), 4)
+        0.1168
+        """
+        return float(self.powers[np.array(self.delays) > delay].sum())
 
     def draw(
         self, rng: np.random.Generator, angles: RealArray, frequencies: RealArray, n_antennas: int
@@ -65,7 +80,7 @@ class DelayProfile:
         if self.specular:
             phases = np.exp(2j * np.pi * rng.random(angles.shape))
             taps[:, :, 0] = phases[..., None] * steering_vector(angles, n_antennas).conj()
-        turns = np.exp(-2j * np.pi * np.outer(frequencies, self.delays)) * np.sqrt(self.powers)
+        turns = np.exp(2j * np.pi * np.outer(frequencies, self.delays)) * np.sqrt(self.powers)
         response: ComplexArray = np.einsum("lp,nupm->nulm", turns, taps)
         return response
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from disac.experiments.cli.errors import said_warnings
 from disac.experiments.cli.runs import told_errors
 from disac.experiments.studies.parts import Effort, compute_part, part, part_names, part_summary
 from disac.experiments.study.protocol import STUDIES
@@ -101,7 +102,7 @@ def _figure_command(name: str, summary: str) -> click.Command:
         settings = _settings(**options)
         with told_errors():
             folder = run_folder(name, out, resumed, f"disac run {name} {settings.options}")
-        with _resumable(f"disac run {name} {settings.options} --resume {folder}"):
+        with _resumable(f"disac run {name} {settings.options} --resume {folder}"), said_warnings():
             rows = run_figure(name, folder, settings)
         click.echo(f"{len(rows)} rows in {folder / 'summary.csv'}, picture {folder / (name + '.png')}")
 

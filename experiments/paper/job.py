@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from disac.experiments.paper.bounds import DesignSweep, EdgeSweep
-from disac.experiments.paper.scenarios import Channel
+from disac.experiments.paper.scenarios import Channel, PaperScenario
 from disac.experiments.paper.sweeps import Sweep, sweep
 from disac.experiments.runs.choices import write_choices
 from disac.experiments.runs.replacing import replace_text
 from disac.experiments.runs.tables import write_csv
 from disac.experiments.statistics.draws import PointDraws, Row, read_draws, summarize
-from disac.experiments.trials.keys import PointValue
+from disac.experiments.trials.keys import Point, PointValue
 
 if TYPE_CHECKING:
     from disac.experiments.campaign.runner import Progress
@@ -103,6 +104,7 @@ def run_figure(name: str, folder: Path, settings: FigureSettings) -> list[Row]:
     }
     timed = spec.kind == "times"
     cases = spec.cases(quick=quick, edges_db=smallest)
+    warn_of_late_paths(dict(case) for case in cases)
     designs = DesignSweep(name, cases, refined=n_refined, timed=timed)
     campaign(designs, DESIGNS_STORE, n_draws, 1 if timed else settings.workers)
     slow = spec.slow_cases(quick=quick)
@@ -113,6 +115,20 @@ def run_figure(name: str, folder: Path, settings: FigureSettings) -> list[Row]:
     write_choices(folder, spec.choices(quick=quick, draws=n_draws, refined=n_refined, seed=settings.seed))
     plot_sweep(spec, rows, folder / name)
     return rows
+
+
+def warn_of_late_paths(points: Iterable[Point]) -> None:
+    """Warn where users' paths arrive later than the cyclic prefix, with the largest share of power of all points."""
+    worst = max(map(PaperScenario.at, points), key=lambda shape: shape.late_user_power, default=PaperScenario())
+    if worst.late_user_power > 0:
+        prefix_s = (worst.n_subcarriers // 4) / worst.bandwidth_hz
+        warnings.warn(
+            f"{100 * worst.late_user_power:.2f} % of the users' power ({worst.channel}, delay spread "
+            f"{worst.delay_spread_s * 1e9:g} ns) arrives later than the cyclic prefix of {prefix_s * 1e9:g} ns (B = "
+            f"{worst.bandwidth_hz / 1e6:g} MHz, L = {worst.n_subcarriers}): the interference that real symbols would "
+            "suffer is left out of Eq. (4)",
+            stacklevel=2,
+        )
 
 
 def stored_points(folder: Path, spec: Sweep) -> tuple[list[PointDraws], list[PointDraws]]:

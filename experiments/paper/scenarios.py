@@ -78,6 +78,14 @@ class PaperScenario:
         """The scenario of a point; fields that it does not name keep their defaults."""
         return cls(**{name: point[name] for name in cls.__dataclass_fields__ if name in point})  # type: ignore[arg-type]
 
+    @property
+    def late_user_power(self) -> float:
+        """Share of the users' mean power that arrives later than the cyclic prefix of L // 4 samples."""
+        if self.channel == "independent" or self.delay_spread_s == 0:
+            return 0.0
+        prefix_s = (self.n_subcarriers // 4) / self.bandwidth_hz
+        return PROFILES[self.channel].share_later_than(prefix_s / self.delay_spread_s)
+
     def draw(self, key: TrialKey) -> Scenario:
         """The scenario with the channels and amplitudes of a trial, whatever the key's point."""
         targets = np.array([[0.0, 0.0], [0.0, 10.0]]) if self.layout == "fig4" else targets_on_x_axis(self.n_targets)

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from disac.simulator import RandomAmplitudes, RandomChannels, Scenario, ScenarioError, preset, preset_names
+from disac.simulator import (
+    RandomAmplitudes,
+    RandomChannels,
+    Scenario,
+    ScenarioError,
+    prefix_loss,
+    preset,
+    preset_names,
+)
 from disac.simulator.geometry import SPEED_OF_LIGHT, node_to_point
 
 FIG4 = Scenario.preset("fig4")
@@ -252,3 +260,49 @@ def test_description_of_the_paper_scene():
 def test_contradictions_are_told(fields, message):
     text = str(FIG4.replace(**fields).describe())
     assert re.search(message, text), text
+
+
+def test_a_path_as_long_as_the_prefix_fits_it():
+    distance = 2 * SPEED_OF_LIGHT / 7e6
+    s = Scenario(
+        nodes=[[0.0, 0.0]],
+        targets=[[distance, 0.0]],
+        users=[],
+        n_cyclic_prefix=4,
+        bandwidth_hz=7e6,
+        area=[[1.0, 2 * distance], [-distance, distance]],
+    )
+    about = s.describe()
+    assert about.prefix_needed == 4
+    assert not [warning for warning in about.warnings if "prefix" in warning]
+    late = s.replace(targets=[[distance + 0.1, 0.0]]).describe()
+    assert late.prefix_needed == 5
+    assert "longer than the cyclic prefix" in late.warnings[0]
+    loss = prefix_loss(1e-9, 16, 4, 7e6)
+    assert not np.signbit([loss.useful, loss.intercarrier, loss.intersymbol]).any()
+
+
+def test_an_image_behind_the_array_is_warned_of_where_the_area_holds_it():
+    s = Scenario(nodes=[[-50.0, 0.0]], targets=[[-20.0, 5.0]], users=[])
+    (warning,) = [text for text in s.describe().warnings if "mirror image at" in text]
+    assert "target 0 from its mirror image at (-80, 5) m" in warning
+    assert not s.replace(area=[[-50.0, 50.0], [-50.0, 50.0]]).describe().warnings
+    angle = 0.7
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = s.replace(
+        nodes=s.nodes @ turn.T,
+        targets=s.targets @ turn.T,
+        orientations=[angle],
+        area=[[-100.0, 100.0], [-100.0, 100.0]],
+    )
+    image = turn @ np.array([-80.0, 5.0])
+    assert f"({image[0]:.6g}, {image[1]:.6g})" in "\n".join(turned.describe().warnings)
+
+
+def test_images_of_several_nodes_need_arrays_along_their_line():
+    nodes, area = [[-50.0, 0.0], [50.0, 0.0]], [[-60.0, 60.0], [-60.0, 60.0]]
+    along = Scenario(nodes=nodes, targets=[[5.0, 20.0]], users=[], orientations=[np.pi / 2, np.pi / 2], area=area)
+    assert "target 0 from its mirror image at (5, -20) m" in "\n".join(along.describe().warnings)
+    facing = "\n".join(along.replace(orientations=[0.0, np.pi]).describe().warnings)
+    assert "mirror image at" not in facing
+    assert "begins on the side that the angles point to" in facing

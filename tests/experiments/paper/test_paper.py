@@ -1,5 +1,6 @@
 """The experiment behind the paper's figures: draws, designs, edges, sweeps and their summaries."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from disac.designs import design
 from disac.designs.problem.feasibility import EDGE_TOLERANCE_DB
 from disac.experiments.campaign.runner import run_campaign
 from disac.experiments.paper.bounds import SIGNALS, DesignSweep, EdgeSweep, native_variables, solve_trial
+from disac.experiments.paper.job import warn_of_late_paths
 from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.paper.sweeps import EDGE_MARGIN_DB, stated_variables, sweep, sweep_names
 from disac.experiments.statistics.draws import PointDraws, common_trials, summarize
@@ -71,6 +73,15 @@ def test_tapped_delay_lines_have_unit_gain_and_their_correlation(name):
     assert not np.allclose(measured, 1.1 * np.array(expected), atol=0.05)
     if name == "tdl-a":
         np.testing.assert_allclose(np.abs(expected), [0.931970, 0.855469], atol=1e-6)
+
+
+def test_users_later_than_the_prefix_are_warned_of():
+    point = {"channel": "tdl-a", "delay_spread_s": 1e-6, "bandwidth_hz": 20e6, "n_subcarriers": 16}
+    with pytest.warns(UserWarning, match=r"98\.68 % of the users' power .* prefix of 200 ns"):
+        warn_of_late_paths([{**point, "delay_spread_s": 1e-7}, point])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_late_paths([{"bandwidth_hz": 20e6}, {**point, "delay_spread_s": 0.0}])
 
 
 def test_specular_path_points_at_the_user():
