@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.designs.bounds.crb import crb
+from disac.designs.bounds.crb import crb, position_information
 from disac.designs.bounds.fisher import FisherOperator
 from disac.designs.precoding.extraction import outer
 from disac.designs.precoding.measure import measure
@@ -18,9 +18,7 @@ from disac.designs.problem.certificate import (
     block_diagonal,
     dual_bound,
     feasible_point,
-    inverse_columns,
     node_blocks,
-    objective,
     objective_covariances,
 )
 from disac.designs.problem.feasibility import largest_feasible_sinr, least_power
@@ -113,10 +111,9 @@ def certify(problem: RelaxedProblem, solution: RelaxedSolution, interior: Feasib
         problem.scenario, ("fisher", problem.mode), lambda: FisherOperator(problem.scenario, problem.mode)
     )
     point = feasible_point(problem, solution, interior)
-    fisher = operator.apply(objective_covariances(problem, point.covariances))
-    weights = inverse_columns(fisher, 2 * problem.scenario.n_targets)
-    bound = dual_bound(problem, operator, solution, weights)
-    return CertifiedSolution(point, objective(problem, operator, point.covariances), bound, solution)
+    information = position_information(operator, objective_covariances(problem, point.covariances))
+    bound = dual_bound(problem, operator, solution, information.inverse_columns())
+    return CertifiedSolution(point, float(np.trace(information.covariance)), bound, solution)
 
 
 def solve_certified(name: str, problem: RelaxedProblem, solver: str) -> CertifiedSolution:
@@ -190,6 +187,8 @@ def assemble(
         lower_bound=bound.value,
         relaxed_value=certified.relaxed_value,
         value=sent.value,
+        value_error=sent.value_error,
+        bounds_value=problem.signal != "beamforming-averaged",
         certificate=replace(
             sent.certificate,
             psd_residual=max(0.0, -lowest / unit),

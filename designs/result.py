@@ -16,6 +16,8 @@ ComplexArray = NDArray[np.complex128]
 
 GAP_LIMIT = 1e-5
 """Largest relative gap between relaxed value and verified lower bound of a result that counts as solved."""
+ROUNDING = 1e-9
+"""Relative rounding error of a value and a bound in well-conditioned problems, with room to spare."""
 RESIDUAL_LIMIT = 1e-6
 """Largest constraint violation, relative to the scale of its constraint, of a result that counts as solved."""
 
@@ -89,6 +91,13 @@ class DesignResult:
     solve_seconds, compile_seconds : time in the solver, and time to build its input [s].
     iterations : the solver's iterations.
     solver_status : the solver's own word, which decides nothing.
+    value_error : estimate of the relative rounding error of ``value``.
+    bounds_value : whether ``lower_bound`` bounds ``value``: not in P.3, whose problem is that of an averaged F.
+
+    Raises
+    ------
+    ValueError : ``value`` lies below a ``lower_bound`` that bounds it, by more than rounding and what its violations of
+        power, SINR and sidelobes are worth at their prices. One of the two is wrong then.
 
     A design that solves no convex CRB problem (a baseline in closed form) reports its value in all three places.
     """
@@ -108,6 +117,35 @@ class DesignResult:
     compile_seconds: float = 0.0
     iterations: int = 0
     solver_status: str = ""
+    value_error: float = 0.0
+    bounds_value: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.bounds_value:
+            return
+        least = self.lower_bound * (1 - ROUNDING - self.value_error) - self._worth_of_violations()
+        if self.value < least:
+            raise ValueError(
+                f"value = {self.value:.9g} m^2: lies below lower_bound = {self.lower_bound:.9g} m^2, must not"
+            )
+
+    def _worth_of_violations(self) -> float:
+        """What weak duality lets the value fall below the bound because precoders miss constraints [m^2]."""
+        s, certificate = self.scenario, self.certificate
+        worth = s.tx_power * float(np.sum(certificate.power_price)) * certificate.power_excess
+        if certificate.sinr_shortfall and self.sinr_db is not None:
+            n_nodes, n_tx = self.comm_precoders.shape[0], self.comm_precoders.shape[-1]
+            split = self.covariances.reshape(-1, n_nodes, n_tx, n_nodes, n_tx)
+            heard = np.einsum("nulm,lnmnk,nulk->ul", s.channels.conj(), split, s.channels, optimize=True).real
+            disturbance = (heard + s.noise_comm_per_subcarrier) / (1 + certificate.sinr)
+            missing = np.maximum(0.0, 1 - certificate.sinr / 10 ** (self.sinr_db / 10))
+            worth += float(np.sum(certificate.sinr_price * disturbance * missing))
+        limits = certificate.sidelobes
+        if certificate.sidelobe_excess and limits is not None:
+            peak = limits.spectra(self.covariances).sum(axis=-1)[limits.node, limits.target]
+            price = certificate.sidelobe_price[:, 0]
+            worth += certificate.sidelobe_excess * float(np.sum(price * limits.level[limits.node] * peak))
+        return worth
 
     @property
     def gap(self) -> float:

@@ -167,8 +167,16 @@ def position_information(
     if prior is not None:
         blocks = blocks.with_nuisance_prior(prior)
     information = elimination.from_blocks(blocks)
-    if information.full_rank and information.error <= _FAST_ERROR and _are_seen(operator, covariances, blocks):
+    apart = information.full_rank or elimination.same_point(blocks) is None
+    if apart and information.error <= _FAST_ERROR and _are_seen(operator, covariances, blocks):
         return information
+    return factor_information(operator, covariances, prior)
+
+
+def factor_information(
+    operator: FisherOperator, covariances: ComplexArray, prior: RealArray | None = None
+) -> PositionInformation:
+    """:func:`position_information` by orthogonal transformations, which also tell the dependent parameters."""
     factors = operator.triangular_factors(covariances)
     n_targets = operator.scenario.n_targets
     rounding = operator.rounding

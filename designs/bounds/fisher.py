@@ -228,6 +228,56 @@ class FisherOperator:
         result: ComplexArray = (matrices + matrices.conj().swapaxes(1, 2)) / 2
         return result
 
+    def curvature(self, weights: RealArray) -> tuple[ComplexArray, float]:
+        """sum_c Q_l(y_c) of the columns of Y: that of :meth:`adjoint` at Y Y^T, squared after its terms have cancelled.
+
+        Parameters
+        ----------
+        weights : (P, C) real Y.
+
+        Returns
+        -------
+        matrices : (L, D, D) Hermitian positive semidefinite.
+        error : bound on the spectral norm of what rounding does to any of them.
+        """
+        s = self.scenario
+        columns, coefficients = self._parameter_columns()
+        atoms = coefficients @ weights[columns]
+        receive = self._compressed_receive()
+        matrices = np.zeros((s.n_subcarriers, self.dimension, self.dimension), dtype=complex)
+        sizes = self._atom_sizes()
+        error = np.zeros(s.n_subcarriers)
+        for node in range(s.n_nodes):
+            lost = self.rounding * (sizes[node] @ (np.abs(coefficients[node]) @ np.abs(weights[columns[node]])))
+            for start in range(0, s.n_subcarriers, _CHUNK):
+                rows = slice(start, start + _CHUNK)
+                combined = self._combined(receive[node], node, atoms[node], rows)
+                size = np.linalg.norm(combined, axis=(2, 3))
+                error[rows] += lost @ (2 * size + lost[:, None])
+                stacked = combined.transpose(1, 0, 2, 3).reshape(combined.shape[1], -1, self.dimension)
+                matrices[rows] += stacked.conj().swapaxes(1, 2) @ stacked
+        matrices *= self.scale
+        return matrices, self.scale * float(error.max())
+
+    def _atom_sizes(self) -> RealArray:
+        """Norms of the atoms at each receive node, (N, 4NK), at the highest subcarrier for those with delays."""
+        s = self.scenario
+        receive = np.linalg.norm(self._receive, axis=2), np.linalg.norm(self._receive_slope, axis=2)
+        transmit = np.linalg.norm(self._transmit.reshape(s.n_nodes, s.n_targets, 2, s.n_tx), axis=3)
+        omega = 2 * np.pi * float(subcarrier_frequencies(s.n_subcarriers, s.bandwidth_hz)[-1])
+        sizes = np.empty((s.n_nodes, _KINDS, s.n_nodes, s.n_targets))
+        for kind in range(_KINDS):
+            own = receive[int(kind == _ARRIVAL)][:, None] * transmit[None, :, :, int(kind == _DEPARTURE)]
+            sizes[:, kind] = own * (omega if kind == _DELAY else 1.0)
+        return sizes.reshape(s.n_nodes, -1)
+
+    def _compressed_receive(self) -> ComplexArray:
+        """Receive vectors and slopes (N, K, r, 2) in the r = min(M_r, 2K) dimensions that they span."""
+        s = self.scenario
+        stacked = np.concatenate([self._receive, self._receive_slope], axis=1).swapaxes(1, 2)
+        triangular: ComplexArray = np.linalg.qr(stacked).R
+        return triangular.reshape(s.n_nodes, -1, 2, s.n_targets).transpose(0, 3, 1, 2)
+
     def derivatives(self) -> ComplexArray:
         """Dense derivatives G[p, n, l, m_r, i] with d mu_{n,l} / d psi_p = G_{p,n,l} x_l, shape (P, N, L, M_r, D)."""
         receive = np.stack([self._receive, self._receive_slope], axis=-1)
@@ -237,9 +287,7 @@ class FisherOperator:
         """The derivatives for structured solvers: dense by the geometry, outer products by the amplitudes."""
         s = self.scenario
         n, k = s.n_nodes, s.n_targets
-        stacked = np.concatenate([self._receive, self._receive_slope], axis=1).swapaxes(1, 2)
-        triangular: ComplexArray = np.linalg.qr(stacked).R
-        receive = triangular.reshape(n, -1, 2, k).transpose(0, 3, 1, 2)
+        receive = self._compressed_receive()
         geometry = np.zeros(
             (self._atom_slopes.shape[-1], n, s.n_subcarriers, receive.shape[2], n * s.n_tx), dtype=complex
         )
@@ -268,9 +316,7 @@ class FisherOperator:
         """
         s = self.scenario
         roots = _square_roots(covariances)
-        stacked = np.concatenate([self._receive, self._receive_slope], axis=1).swapaxes(1, 2)
-        triangular: ComplexArray = np.linalg.qr(stacked).R
-        receive = triangular.reshape(s.n_nodes, -1, 2, s.n_targets).transpose(0, 3, 1, 2)
+        receive = self._compressed_receive()
         per_node, n_geometry = s.n_nodes * s.n_targets, self._slopes.shape[2]
         n_columns = n_geometry + per_node
         amplitudes = np.eye(self._slopes.shape[1], per_node, dtype=complex)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from disac.designs.bounds.crb import crb
+from disac.designs.bounds.crb import position_information
+from disac.designs.bounds.fisher import FisherOperator
 from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
 from disac.designs.problem.refusals import Infeasible
 from disac.designs.problem.sidelobes import SidelobeLimits
@@ -26,11 +27,13 @@ class Transmission:
     ----------
     covariances : (L, N M_t, N M_t).
     value : CRB trace of one symbol [m^2].
+    value_error : estimate of its relative rounding error.
     certificate : SINR, power and their violations; the dual entries are empty.
     """
 
     covariances: ComplexArray
     value: float
+    value_error: float
     certificate: Certificate
 
 
@@ -56,9 +59,11 @@ def measure(
             "sidelobe_ratios": sidelobes.ratios(covariances),
             "sidelobes": sidelobes,
         }
+    information = position_information(FisherOperator(scenario, mode), covariances)
     return Transmission(
         covariances=covariances,
-        value=float(np.trace(crb(scenario, covariances, mode))),
+        value=float(np.trace(information.covariance)),
+        value_error=information.error,
         certificate=Certificate(
             sinr=sinr,
             antenna_power=power,
@@ -147,6 +152,7 @@ def fixed_design(
         lower_bound=sent.value,
         relaxed_value=sent.value,
         value=sent.value,
+        value_error=sent.value_error,
         certificate=sent.certificate,
         solve_seconds=solve_seconds,
         solver_status="closed form",

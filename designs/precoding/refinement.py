@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from disac.designs.bounds.crb import crb_of_operator, position_information
 from disac.designs.bounds.fisher import FisherOperator
 from disac.designs.precoders import achieved_sinr, antenna_power, stacked_precoders, transmitted_covariances
-from disac.designs.problem.certificate import inverse_columns
 from disac.designs.problem.sidelobes import SidelobeLimits
 from disac.simulator import Scenario
 
@@ -89,7 +89,7 @@ class _Lagrangian:
         """Multipliers of log CRB and of the constraints as written here, from prices of the CRB in physical units."""
         s = self.scenario
         covariances = stacked @ stacked.conj().swapaxes(1, 2)
-        crb = float(np.trace(inverse_columns(self.operator.apply(covariances), 2 * s.n_targets)[: 2 * s.n_targets]))
+        crb = float(np.trace(crb_of_operator(self.operator, covariances)))
         _, _, _, disturbance = self.limits(stacked)
         self.multipliers[: len(power_price)] = power_price * s.tx_power / crb
         if self.n_users:
@@ -186,7 +186,7 @@ class _Lagrangian:
         stacked = self.complex(vector)
         covariances = stacked @ stacked.conj().swapaxes(1, 2)
         n_positions = 2 * s.n_targets
-        columns = inverse_columns(self.operator.apply(covariances), n_positions)
+        columns = position_information(self.operator, covariances).inverse_columns()
         total = float(np.trace(columns[:n_positions]))
         gradient = -2 / total * self.operator.adjoint(columns @ columns.T) @ stacked
         limits, received, signal, disturbance = self.limits(stacked)

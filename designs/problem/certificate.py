@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.bounds.crb import crb_of_operator
 from disac.designs.bounds.fisher import FisherOperator
 from disac.designs.precoders import antenna_power
 from disac.designs.problem.relaxed import RelaxedProblem, RelaxedSolution
@@ -74,42 +75,6 @@ class FeasiblePoint:
     mix: float
 
 
-def inverse_columns(fisher: RealArray, n_positions: int) -> RealArray:
-    """F^-1 E, the position columns of the inverse of a badly scaled positive semidefinite matrix, (P, 2K).
-
-    Where F is singular, tr(E^T F^-1 E) = max_Y 2 tr(E^T Y) - tr(Y^T F Y) is finite exactly when E = F Y has a solution,
-    and every solution gives the same value. A parameter without information (F_pp = 0, so all of its row is 0) has no
-    part in it: its row of Y is 0. Other dependent directions are left to the pseudo-inverse of the scaled matrix, and
-    positions must not be among them.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError : no Y solves E = F Y to rounding; names a coordinate that is not determined.
-    """
-    diagonal = np.diag(fisher)
-    informative = diagonal > 0
-    columns = np.zeros((len(fisher), n_positions))
-    undetermined = ~informative[:n_positions]
-    scale = 1 / np.sqrt(diagonal[informative])
-    scaled = fisher[np.ix_(informative, informative)] * scale[:, None] * scale
-    selection = np.eye(len(fisher))[informative, :n_positions] * scale[:, None]
-    try:
-        np.linalg.cholesky(scaled)
-        columns[informative] = scale[:, None] * np.linalg.solve(scaled, selection)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(scaled)
-        seen = values > len(values) * _EPSILON * values[-1]
-        lost = np.zeros(len(fisher))
-        lost[informative] = np.linalg.norm(vectors[:, ~seen], axis=1)
-        undetermined |= lost[:n_positions] > np.sqrt(_EPSILON)
-        kept = vectors[:, seen]
-        columns[informative] = scale[:, None] * (kept / values[seen]) @ (kept.T @ selection)
-    if undetermined.any():
-        coordinate, target = divmod(int(np.argmax(undetermined)), n_positions // 2)
-        raise np.linalg.LinAlgError(f"the information does not determine {'xy'[coordinate]} of target {target}")
-    return columns
-
-
 def averaged_over_node(problem: RelaxedProblem, matrices: ComplexArray) -> ComplexArray:
     """(L, D, D) matrices replaced by their mean over the subcarriers of the node that serves each of them."""
     owner = problem.scenario.subcarrier_node
@@ -127,10 +92,13 @@ def objective_covariances(problem: RelaxedProblem, covariances: ComplexArray) ->
 
 
 def objective(problem: RelaxedProblem, operator: FisherOperator, covariances: ComplexArray) -> float:
-    """tr(E^T F^-1 E) of a problem at given covariances [m^2]."""
-    n_positions = 2 * problem.scenario.n_targets
-    columns = inverse_columns(operator.apply(objective_covariances(problem, covariances)), n_positions)
-    return float(np.trace(columns[:n_positions]))
+    """tr(E^T F^-1 E) of a problem at given covariances [m^2].
+
+    Raises
+    ------
+    Unidentifiable : as in :func:`~disac.designs.bounds.crb.position_information`.
+    """
+    return float(np.trace(crb_of_operator(operator, objective_covariances(problem, covariances))))
 
 
 def node_blocks(covariances: ComplexArray, n_nodes: int) -> ComplexArray:
@@ -169,14 +137,16 @@ def _dual_bound(
     problem: RelaxedProblem, operator: FisherOperator, solution: RelaxedSolution, weights: RealArray
 ) -> DualBound:
     s = problem.scenario
-    price = np.maximum(solution.power_price, 0.0)
-    sinr_price = (
-        np.maximum(solution.sinr_price, 0.0) if problem.n_constrained_users else np.zeros_like(solution.sinr_price)
-    )
-    sidelobe_price = kept_to_cone(solution.sidelobe_price)
-    curvature = operator.adjoint(weights @ weights.T)
+    # weights in units of the root of the bound, prices in units of it: squares of extreme ones would leave the range
+    unit = abs(float(np.trace(weights[: 2 * s.n_targets]))) or 1.0
+    weights = weights / np.sqrt(unit)
+    price = np.maximum(solution.power_price / unit, 0.0)
+    sinr_price = np.maximum(solution.sinr_price / unit, 0.0) * (problem.n_constrained_users > 0)
+    sidelobe_price = kept_to_cone(solution.sidelobe_price) / unit
+    split_price = None if solution.split_price is None else solution.split_price / unit
+    curvature, lost = operator.curvature(weights)
     shift = price_shift(
-        problem, price.reshape(s.n_nodes, s.n_tx), sinr_price, curvature, sidelobe_price, solution.split_price
+        problem, price.reshape(s.n_nodes, s.n_tx), sinr_price, curvature, sidelobe_price, split_price, lost
     )
     shifted = price + np.repeat(shift, s.n_tx)
     gain = float(np.trace(weights[: 2 * s.n_targets]))
@@ -229,8 +199,14 @@ def price_shift(
     curvature: ComplexArray,
     sidelobe_price: RealArray,
     split: ComplexArray | None,
+    lost: float = 0.0,
 ) -> RealArray:
-    """(N,) amounts to add to the power prices of each node so that all dual matrices are positive semidefinite."""
+    """(N,) amounts to add to the power prices of each node so that all dual matrices are positive semidefinite.
+
+    Parameters
+    ----------
+    lost : bound on what rounding did to the ``curvature``, in the spectral norm.
+    """
     s = problem.scenario
     users = problem.n_constrained_users
     channels = s.channels[:, :users]
@@ -248,7 +224,7 @@ def price_shift(
             lift = np.linalg.eigvalsh(split[:, None] - own).min(axis=(1, 3))
             split = split + (np.maximum(-lift, 0) + _rounding(split))[..., None, None] * np.eye(s.n_tx)
         matrices = block_diagonal(diagonal + served - split) - curvature
-        return np.full(s.n_nodes, _shift(matrices))
+        return np.full(s.n_nodes, _shift(matrices) + lost)
 
     if problem.signal == "beamforming-averaged":
         curvature = averaged_over_node(problem, curvature)
@@ -262,7 +238,7 @@ def price_shift(
             shifts[node] = _shift(matrices[node, mine].mean(axis=0))
         if users:
             shifts[node] = max(shifts[node], _shift(matrices[node, mine] - own[node][:, mine]))
-    return shifts
+    return shifts + lost
 
 
 def _rounding(matrices: ComplexArray) -> float:

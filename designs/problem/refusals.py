@@ -13,6 +13,10 @@ from disac.designs.problem.sidelobes import SidelobeLimits
 RealArray = NDArray[np.float64]
 
 
+class SolverFailure(RuntimeError):
+    """A solver gave no point at all, or is not installed or licensed."""
+
+
 @dataclass(frozen=True)
 class InfeasibilityProof:
     """Prices that rule out a SINR threshold: weak duality, checked from the scenario alone.

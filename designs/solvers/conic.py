@@ -22,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import block_diag, csr_array
 
+from disac.designs.bounds.crb import crb_of_operator
 from disac.designs.bounds.fisher import FisherOperator
-from disac.designs.problem.certificate import inverse_columns
+from disac.designs.problem.dependence import independent_parameters
+from disac.designs.problem.refusals import SolverFailure
 from disac.designs.problem.relaxed import RelaxedProblem, RelaxedSolution
 from disac.designs.problem.sidelobes import SidelobeLimits
 
@@ -44,10 +46,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "scs": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 20_000},
     "mosek": {},
 }
-
-
-class SolverFailure(RuntimeError):
-    """A solver gave no point at all, or is not installed or licensed."""
 
 
 @cache
@@ -240,6 +238,7 @@ class _FisherMaps:
     shape : indices of the S geometry parameters: positions and, in the nuisance modes, nuisance parameters that move
         the mean at all.
     amplitudes : (N, 2NK) indices of the amplitudes of each receive node.
+    absent : (N, S + 2NK) 1 at amplitudes that depend on others and are left out, where the maps are 0, else 0.
     maps : (N, rows, coordinates) lower triangle of each node's information on its own S + 2NK parameters, geometry
         first.
     uniform : (P, P) F at R = I for every served block.
@@ -247,6 +246,7 @@ class _FisherMaps:
 
     shape: NDArray[np.intp]
     amplitudes: NDArray[np.intp]
+    absent: RealArray
     maps: RealArray
     uniform: RealArray
 
@@ -263,10 +263,14 @@ def _fisher_maps(problem: RelaxedProblem, layout: _Layout, operator: FisherOpera
     real = n_positions + np.arange(n_amplitudes).reshape(s.n_nodes, -1)
     amplitudes = np.concatenate([real, real + n_amplitudes], axis=1)
     derivatives = operator.derivatives()
-    shape = shape[np.any(derivatives[shape] != 0, axis=(1, 2, 3, 4))]
+    independent, independent_nuisance = independent_parameters(problem)
+    kept = np.r_[np.ones(n_positions, dtype=bool), independent_nuisance]
+    shape = shape[kept & np.any(derivatives[shape] != 0, axis=(1, 2, 3, 4))]
+    absent = np.zeros((s.n_nodes, len(shape) + amplitudes.shape[1]))
+    absent[:, len(shape) :] = np.tile(~independent.reshape(s.n_nodes, -1), 2)
     rows, columns = np.tril_indices(len(shape) + amplitudes.shape[1])
     maps = np.zeros((s.n_nodes, len(rows), layout.n_total))
-    result = _FisherMaps(shape, amplitudes, maps, np.zeros((operator.n_parameters, operator.n_parameters)))
+    result = _FisherMaps(shape, amplitudes, absent, maps, np.zeros((operator.n_parameters, operator.n_parameters)))
     unit = np.tile(np.arange(layout.size**2) < layout.size, len(layout.total)).astype(float)
     for receiver in range(s.n_nodes):
         own = result.own(receiver)
@@ -278,6 +282,8 @@ def _fisher_maps(problem: RelaxedProblem, layout: _Layout, operator: FisherOpera
             maps[receiver, :, layout.total_at(index)] = operator.scale * hermitian_coordinates(
                 products[rows, :, columns]
             )
+        left_out = absent[receiver].astype(bool)
+        maps[receiver, left_out[rows] | left_out[columns]] = 0.0
         block = np.zeros((len(own), len(own)))
         block[rows, columns] = block[columns, rows] = maps[receiver] @ unit
         result.uniform[np.ix_(own, own)] += block
@@ -289,14 +295,19 @@ class _Information:
 
     def __init__(self, cp: Any, problem: RelaxedProblem, layout: _Layout, total: Any) -> None:
         s = problem.scenario
-        self.fisher = _fisher_maps(problem, layout, FisherOperator(s, problem.mode))
+        operator = FisherOperator(s, problem.mode)
+        self.fisher = _fisher_maps(problem, layout, operator)
         unit_power = s.tx_power / s.n_subcarriers
         uniform = self.fisher.uniform * unit_power
         diagonal = np.diag(uniform)
         self.scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
         self.n_positions, self.n_shape = 2 * s.n_targets, len(self.fisher.shape)
         positions = self.scale[: self.n_positions]
-        self.root_crb = np.sqrt(np.diag(inverse_columns(uniform, self.n_positions)))
+        serves = np.repeat(problem.serves.T, s.n_tx, axis=1)
+        equal: ComplexArray = np.asarray(
+            unit_power * serves[:, :, None] * np.eye(s.n_nodes * s.n_tx), dtype=np.complex128
+        )
+        self.root_crb = np.sqrt(np.diag(crb_of_operator(operator, equal)))
         self.objective_scale = float(np.sum(self.root_crb**2))
 
         shape_rows, shape_columns = np.tril_indices(self.n_shape)
@@ -310,7 +321,9 @@ class _Information:
             side = len(own_scale)
             information = _symmetric_placement(rows, columns, side) @ csr_array(weights)
             gain = _symmetric_placement(shape_rows, shape_columns, side)
-            self.receivers.append(cp.reshape(information @ total - gain @ gains[node], (side, side), order="C") >> 0)
+            unit = np.diag(self.fisher.absent[node]).ravel()
+            left = information @ total - gain @ gains[node] + unit
+            self.receivers.append(cp.reshape(left, (side, side), order="C") >> 0)
 
         side = self.n_shape + self.n_positions
         bound_rows, bound_columns = np.tril_indices(self.n_positions)
@@ -333,7 +346,8 @@ class _Information:
         project = shape @ np.linalg.inv(shape.T @ shape)
         for node, cone in enumerate(self.receivers):
             price = np.asarray(cone.dual_value)[self.n_shape :, : self.n_shape]
-            result[self.fisher.amplitudes[node]] = price @ project
+            present = 1 - self.fisher.absent[node, self.n_shape :, None]
+            result[self.fisher.amplitudes[node]] = present * (price @ project)
         return self.scale[:, None] * result
 
 

@@ -30,7 +30,7 @@ def _can_be_mended(error: Exception) -> bool:
     """Errors of the machine, of the values given and of a run; no other RuntimeError."""
     if isinstance(error, ValueError | OSError):
         return True
-    from disac.designs.solvers.conic import SolverFailure
+    from disac.designs.problem.refusals import SolverFailure
     from disac.experiments.campaign.executors import WorkersUnavailable
     from disac.experiments.runs.store import StoreError
     from disac.experiments.trials.experiment import ExperimentError

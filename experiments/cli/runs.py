@@ -60,7 +60,7 @@ def told_errors(*, same_options: bool = True) -> Iterator[None]:
     except (StoreError, WorkersUnavailable, ExperimentError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     except RuntimeError as error:
-        from disac.designs.solvers.conic import SolverFailure
+        from disac.designs.problem.refusals import SolverFailure
 
         if not isinstance(error, SolverFailure):
             raise

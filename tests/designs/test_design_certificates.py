@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disac.designs import FisherOperator, Infeasible, crb, design
+from disac.designs.bounds.crb import position_information
 from disac.designs.convex import certify, solve_certified, strictly_feasible_point
 from disac.designs.precoding.extraction import data_precoders, outer
 from disac.designs.precoding.joint_extraction import fitted, printed, scaled
 from disac.designs.precoding.measure import measure
 from disac.designs.precoding.refinement import refine, scaled_back
-from disac.designs.problem.certificate import dual_bound, feasible_point, inverse_columns
+from disac.designs.problem.certificate import dual_bound, feasible_point
 from disac.designs.problem.feasibility import EDGE_TOLERANCE_DB, largest_feasible_sinr, least_power
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.result import GAP_LIMIT
@@ -169,7 +170,7 @@ def test_bound_holds_at_every_feasible_point(signal):
         wrong = certify(problem, guess, interior)
         assert wrong.relaxed_value >= certified.bound.value
         assert wrong.bound.value <= certified.relaxed_value
-        weights = inverse_columns(operator.apply(point.covariances), 2)
+        weights = position_information(operator, point.covariances).inverse_columns()
         assert dual_bound(problem, operator, guess, weights).value <= certified.relaxed_value
 
 

@@ -10,9 +10,9 @@ from known_problems import PROBLEMS, KnownProblem
 
 from disac.designs import Infeasible
 from disac.designs.convex import solve_certified
+from disac.designs.problem.refusals import SolverFailure
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.result import GAP_LIMIT
-from disac.designs.solvers.conic import SolverFailure
 
 FEASIBLE = {name: known for name, known in PROBLEMS.items() if known.value is not None}
 REFUSED = {name: known for name, known in PROBLEMS.items() if known.value is None}

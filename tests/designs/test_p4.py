@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disac.designs import SidelobesInfeasible, crb, design
+from disac.designs.bounds.crb import position_information
 from disac.designs.bounds.fisher import FisherOperator
 from disac.designs.convex import certify, solve_certified, strictly_feasible_point
-from disac.designs.problem.certificate import dual_bound, feasible_point, inverse_columns, spectrum_weights
+from disac.designs.problem.certificate import dual_bound, feasible_point, spectrum_weights
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.problem.sidelobes import Comb, first_minimum, sidelobe_limits
 from disac.designs.result import GAP_LIMIT, RESIDUAL_LIMIT
@@ -248,7 +249,7 @@ def test_mixing_stops_at_the_level():
         here,
         FisherOperator(here.scenario),
         replace(free.solution, sidelobe_price=np.zeros((len(here.sidelobes), 3))),
-        inverse_columns(FisherOperator(here.scenario).apply(point.covariances), 2),
+        position_information(FisherOperator(here.scenario), point.covariances).inverse_columns(),
     )
     assert bound.value <= free.relaxed_value
 

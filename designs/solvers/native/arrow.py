@@ -234,7 +234,7 @@ class NewtonSystem:
         self._kept: list[KeptSteps] = []
         for column in range(n_columns):
             own = slice(column * n_parameters, (column + 1) * n_parameters)
-            self._head[own, own] = 2 * fisher
+            self._head[own, own] = 2 * (fisher + np.diag(field.absent))
         limits = np.arange(self._n_y, self._n_head)
         self._head[limits, limits] = power_diagonal
         inequality = np.arange(problem.n_inequalities)

@@ -14,6 +14,10 @@ RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
 
+LIFTS = (1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10)
+"""Enlargements of the diagonal of a normalized information matrix that are tried in turn where rounding decides."""
+
+
 @dataclass(frozen=True)
 class Bracket:
     """A primal and a dual point with their objectives.
@@ -40,11 +44,23 @@ class Bracket:
 
 
 def objective(problem: SaddleProblem, fisher: RealArray) -> tuple[float, RealArray]:
-    """tr(E^T F^-1 E) and F^-1 E; infinite when F is singular in floating point."""
-    scale = 1 / np.sqrt(np.maximum(np.diagonal(fisher), np.finfo(float).tiny))
-    factor, failed = dpotrf(fisher * scale * scale[:, None], lower=1)
-    if failed:
-        return float("inf"), np.full_like(problem.selection, np.nan)
+    """tr(E^T F^-1 E) and F^-1 E, 0 at parameters that are left out; an estimate where F is singular to rounding.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError : F is not positive semidefinite, or no number.
+    """
+    diagonal = np.diagonal(fisher) + problem.field.absent
+    scale = 1 / np.sqrt(np.maximum(diagonal, np.finfo(float).tiny))
+    normalized = fisher * scale * scale[:, None]
+    factor = None
+    for lift in (0.0, *LIFTS):
+        np.fill_diagonal(normalized, 1.0 + lift)
+        factor, failed = dpotrf(normalized, lower=1)
+        if not failed:
+            break
+    else:
+        raise np.linalg.LinAlgError("the information is not positive semidefinite")
     weights = scale[:, None] * dpotrs(factor, scale[:, None] * problem.selection, lower=1)[0]
     return float(np.sum(problem.selection * weights)), weights
 

@@ -7,19 +7,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cache
 
-import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from disac.designs.bounds.crb import crb
 from disac.designs.problem.relaxed import RelaxedProblem, RelaxedSolution
-from disac.designs.solvers.native.bounds import objective
 from disac.designs.solvers.native.predictor_corrector import run
-from disac.designs.solvers.native.problems import BuiltProblem, build
+from disac.designs.solvers.native.problems import build
 from disac.designs.solvers.native.saddle import Iterate
-from disac.designs.solvers.native.starting_point import starting_covariances, warm_point
-
-SINGULAR = 1e12
-"""Value, in units of the largest single-parameter bound, from which positions may not be identifiable."""
+from disac.designs.solvers.native.starting_point import warm_point
 
 
 @cache
@@ -48,20 +42,6 @@ class NativeSolution(RelaxedSolution):
     inner: Iterate = field(repr=False)
 
 
-def _require_identifiable(built: BuiltProblem) -> None:
-    """Have :func:`crb` name the target and direction when F is singular at uniform power.
-
-    Raises
-    ------
-    Unidentifiable : the targets cannot be localized.
-    """
-    s = built.relaxed.scenario
-    value, _ = objective(built.saddle, built.saddle.fisher(starting_covariances(built.saddle)))
-    if not value < SINGULAR:
-        serves = np.repeat(built.relaxed.serves.T, s.n_tx, axis=1)
-        crb(s, np.eye(s.n_nodes * s.n_tx) * serves[:, None, :].astype(complex), built.relaxed.mode)
-
-
 def solve(
     problem: RelaxedProblem, *, tolerance: float = 1e-7, warm_start: NativeSolution | None = None
 ) -> NativeSolution:
@@ -83,12 +63,12 @@ def solve(
     ------
     ValueError : tolerance outside [1e-12, 1e-1].
     Unidentifiable : the targets cannot be localized even at uniform power.
+    SolverFailure : rounding leaves no point to start from.
     """
     if not 1e-12 <= tolerance <= 1e-1:
         raise ValueError(f"tolerance = {tolerance}: must be within [1e-12, 1e-1]")
     started = time.perf_counter()
     built = build(problem)
-    _require_identifiable(built)
     prepared = time.perf_counter()
     with single_threaded():
         start = None if warm_start is None else warm_point(built.saddle, warm_start.inner)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.problem.refusals import SolverFailure
 from disac.designs.solvers.native.arrow import NewtonSystem
 from disac.designs.solvers.native.bounds import Bracket, Evaluation, bracket, ray_value
 from disac.designs.solvers.native.cones import NesterovTodd, positive_step_limit
@@ -266,6 +267,10 @@ def run(
     start : an interior point; the default one if None.
     max_iterations : more are counted as a stall.
     monitor : called with iteration, bracket and complementarity before every Newton step.
+
+    Raises
+    ------
+    SolverFailure : rounding leaves no point at all.
     """
     point = starting_point(problem) if start is None else start
     inner = point
@@ -275,8 +280,13 @@ def run(
     refined = False
     iteration = polished = 0
     for iteration in range(max_iterations + 1):
-        evaluation = Evaluation.at(problem, point)
-        here = bracket(problem, evaluation)
+        try:
+            evaluation = Evaluation.at(problem, point)
+            here = bracket(problem, evaluation)
+        except np.linalg.LinAlgError:
+            if best is None:
+                raise SolverFailure("solver = 'native': no point has a value in floating point") from None
+            break
         complementarity = point.complementarity(problem.n_inequalities) / problem.degree
         if monitor is not None:
             monitor(iteration, here, complementarity)

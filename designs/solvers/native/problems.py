@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.designs.bounds.fisher import FisherOperator
+from disac.designs.problem.dependence import independent_parameters
 from disac.designs.problem.memory import prepared_once
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.solvers.native.cones import adjoint, hermitian, smat, svec
@@ -247,6 +248,8 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
     r = factors.geometry.shape[3]
     informative = np.any(factors.geometry != 0, axis=(1, 2, 3, 4))
     informative[: 2 * k] = True
+    independent, independent_nuisance = independent_parameters(relaxed)
+    informative[2 * k :] &= independent_nuisance
     n_geometry = int(np.sum(informative))
     geometry = factors.geometry[informative].reshape(n_geometry, n, n_subcarriers, r, n, m_t)
     geometry = np.einsum("snlrmi,miq->lsnrmq", geometry, bases, optimize=True)
@@ -290,8 +293,9 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
     scale = np.sqrt(factors.scale * unit)
     geometry = scale * geometry.transpose(0, 2, 1, 3, 4)
     receive = scale * factors.receive
-    ones = np.ones((len(node_sets), n, transmit.shape[1], k))
-    field = _field(basis, geometry, receive, phase, transmit, ones, rows, node_sets, n_parameters)
+    per_set = independent[None] if joint else independent.swapaxes(0, 1)[:, :, None]
+    heard: RealArray = per_set.astype(float)
+    field = _field(basis, geometry, receive, phase, transmit, heard, rows, node_sets, n_parameters)
     rho = basis.shape[-1]
     diagonal = np.diagonal(field.fisher(np.broadcast_to(np.eye(rho, dtype=complex), (len(subcarrier), rho, rho))))
     parameters = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
@@ -299,7 +303,7 @@ def _sensing_field(relaxed: RelaxedProblem, joint: bool, unit: float) -> tuple[S
     all_parameters = np.zeros(len(kept))
     all_parameters[kept] = parameters
     geometry = geometry * parameters[rows][:, None, None]
-    links = parameters[node_sets.real].reshape(ones.shape)
+    links = heard * parameters[node_sets.real].reshape(heard.shape)
     field = _field(basis, geometry, receive, phase, transmit, links, rows, node_sets, n_parameters)
     return field, subcarrier, all_parameters
 
@@ -320,7 +324,10 @@ def _field(
     links = heard * transmit.conj()[:, None, :, :, None, :] * link_scale[node_sets.of_sheet][..., None, None]
     n_sheets, n_nodes, m, k, r, rho = links.shape
     stack = np.concatenate([geometry, links.reshape(n_sheets, n_nodes, m * k, r, rho)], axis=2)
-    return SensingField(basis, stack, receive, phase, transmit, link_scale, rows, node_sets, n_parameters)
+    absent = np.zeros(n_parameters)
+    silent = (link_scale == 0).reshape(node_sets.real.shape)
+    absent[node_sets.real[silent]] = absent[node_sets.imag[silent]] = 1.0
+    return SensingField(basis, stack, receive, phase, transmit, link_scale, rows, node_sets, n_parameters, absent)
 
 
 def _normalized_channels(relaxed: RelaxedProblem) -> tuple[ComplexArray, RealArray]:

@@ -97,6 +97,7 @@ class SensingField:
     rows : (S,) rows of Y that belong to positions and nuisance parameters.
     node_sets : the runs of sheets.
     n_parameters : P.
+    absent : (P,) 1 at amplitudes that depend on others and are left out, where F is 0, else 0.
     """
 
     basis: ComplexArray
@@ -108,6 +109,7 @@ class SensingField:
     rows: IndexArray
     node_sets: NodeSets
     n_parameters: int
+    absent: RealArray
 
     @cached_property
     def _local_rows(self) -> IndexArray:

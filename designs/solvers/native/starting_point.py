@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.problem.refusals import SolverFailure
 from disac.designs.solvers.native.bounds import missing_in_leaves, objective
 from disac.designs.solvers.native.saddle import Blocks, Iterate, Prices, SaddleProblem
 
@@ -68,7 +69,19 @@ def starting_covariances(problem: SaddleProblem) -> Blocks:
 
 
 def starting_point(problem: SaddleProblem) -> Iterate:
-    """Equal powers below the limit and prices that make every S positive definite."""
+    """Equal powers below the limit and prices that make every S positive definite.
+
+    Raises
+    ------
+    SolverFailure : rounding leaves no such point.
+    """
+    try:
+        return _starting_point(problem)
+    except np.linalg.LinAlgError as error:
+        raise SolverFailure(f"solver = 'native': no point to start from: {error}") from None
+
+
+def _starting_point(problem: SaddleProblem) -> Iterate:
     n_in = problem.n_inequalities
     primal = _starting_factors(problem)
     covariances = primal.squares()
