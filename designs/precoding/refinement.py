@@ -52,6 +52,10 @@ class Refined:
     evaluations: int
 
 
+_REGULAR = 1e-8
+"""Smallest conditional variance of a normalized parameter at which F is inverted without a look at ranks."""
+
+
 class _Lagrangian:
     """Objective and constraints as functions of the real vector of all precoder entries in units of sqrt(P_T / L)."""
 
@@ -186,7 +190,7 @@ class _Lagrangian:
         stacked = self.complex(vector)
         covariances = stacked @ stacked.conj().swapaxes(1, 2)
         n_positions = 2 * s.n_targets
-        columns = position_information(self.operator, covariances).inverse_columns()
+        columns = _inverse_columns(self.operator, covariances)
         total = float(np.trace(columns[:n_positions]))
         gradient = -2 / total * self.operator.adjoint(columns @ columns.T) @ stacked
         limits, received, signal, disturbance = self.limits(stacked)
@@ -267,6 +271,29 @@ def refine(
     if kept_back is not None:
         precoders, violation = kept_back, 0.0
     return Refined(*precoders, violation=violation, evaluations=lagrangian.evaluations)
+
+
+def _inverse_columns(operator: FisherOperator, covariances: ComplexArray) -> RealArray:
+    """F^-1 E (P, 2K), from one Cholesky factorization of F where it is regular.
+
+    Raises
+    ------
+    Unidentifiable : a position is not determined.
+    """
+    n_positions = 2 * operator.scenario.n_targets
+    fisher = operator.apply(covariances)
+    diagonal = np.diag(fisher)
+    if diagonal.min() > 0:
+        scale = 1 / np.sqrt(diagonal)
+        scaled = fisher * scale[:, None] * scale
+        try:
+            regular = np.diag(np.linalg.cholesky(scaled)).min() ** 2 > _REGULAR
+        except np.linalg.LinAlgError:
+            regular = False
+        if regular:
+            columns: RealArray = scale[:, None] * np.linalg.solve(scaled, np.diag(scale)[:, :n_positions])
+            return columns
+    return position_information(operator, covariances).inverse_columns()
 
 
 def scaled_back(
