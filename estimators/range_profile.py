@@ -3,7 +3,10 @@
 After receive beamforming, the echo of node m from direction theta is s_l[t] = a_t(theta)^T x_{m,l}[t] on subcarrier l,
 turned by exp(-j 2 pi l (B/L) tau). A receive filter turns it into one number per subcarrier, the profile is their
 Fourier transform over the path length c tau. It repeats with the period c L / (g B), where g is the spacing of the
-subcarriers that the node transmits on (g = N for the interleaved comb of Eq. 30).
+node's own subcarriers (g = N for the interleaved comb of Eq. 30), or 1, the carrier's, where the node transmits on
+others too. A subcarrier of that grid without power is a zero of the spectrum; it does not make the grid coarser.
+
+Path lengths are known modulo the period only: those beyond half a period come out negative.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ FILTERS = ("matched", "reciprocal", "least-squares")
 SILENT = 1e-12
 """Share of a node's strongest subcarrier below which a subcarrier counts as not transmitted on."""
 
+NULL = 1e-24
+"""Share of the strongest power below which an echo counts as a null of the beam: rounding alone is left of it."""
+
 _GRID = 64
 """Points per tone of the grid that brackets extrema before they are refined; a profile has at most two per tone."""
 
@@ -46,6 +52,12 @@ class EchoSpectrum:
     allocated : (L,) whether the node transmits on the subcarrier, in any direction.
     n_symbols : number T of OFDM symbols.
     bandwidth_hz : bandwidth B [Hz].
+    spacing : spacing g of the grid of subcarriers that the profile is read on: 1 for the carrier's, that of the node's
+        own subcarriers where it transmits on no others. It sets the period; zeros of the energy do not.
+
+    Raises
+    ------
+    ValueError : fewer than two subcarriers are allocated, or they do not lie on the grid.
     """
 
     energy: RealArray
@@ -53,16 +65,22 @@ class EchoSpectrum:
     allocated: NDArray[np.bool_]
     n_symbols: int
     bandwidth_hz: float
+    spacing: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.tones) < 2:
+            raise ValueError(f"allocated: holds {len(self.tones)} subcarriers, a range profile needs at least 2")
+        apart = np.diff(self.tones)
+        if self.spacing < 1 or np.any(apart % self.spacing):
+            raise ValueError(
+                f"spacing = {self.spacing}: must divide the distances of the allocated subcarriers, "
+                f"{int(np.gcd.reduce(apart))} and its divisors"
+            )
 
     @property
     def tones(self) -> NDArray[np.intp]:
         """Indices of the allocated subcarriers."""
         return np.flatnonzero(self.allocated)
-
-    @property
-    def spacing(self) -> int:
-        """Largest g such that all allocated subcarriers lie on a comb of spacing g."""
-        return int(np.gcd.reduce(np.diff(self.tones)))
 
     @property
     def period_m(self) -> float:
@@ -99,7 +117,8 @@ def expected_spectrum(
     steering = steering_vector(angle, s.n_tx)
     energy = s.n_symbols * np.einsum("i,lij,j->l", steering, block, steering.conj()).real
     allocated = _allocated(np.einsum("lii->l", block).real, node)
-    return EchoSpectrum(np.maximum(energy, 0.0), None, allocated, s.n_symbols, s.bandwidth_hz)
+    spacing = _spacing(s, allocated, node)
+    return EchoSpectrum(np.maximum(energy, 0.0), None, allocated, s.n_symbols, s.bandwidth_hz, spacing)
 
 
 def realized_spectrum(scenario: Scenario, X: NDArray[np.complexfloating], node: int, angle: float) -> EchoSpectrum:
@@ -109,7 +128,8 @@ def realized_spectrum(scenario: Scenario, X: NDArray[np.complexfloating], node: 
     inverse = np.zeros(len(power))
     with np.errstate(divide="ignore"):
         inverse[allocated] = (1 / power[allocated]).sum(axis=1)
-    return EchoSpectrum(power.sum(axis=1), inverse, allocated, power.shape[1], scenario.bandwidth_hz)
+    spacing = _spacing(scenario, allocated, node)
+    return EchoSpectrum(power.sum(axis=1), inverse, allocated, power.shape[1], scenario.bandwidth_hz, spacing)
 
 
 @dataclass(frozen=True)
@@ -321,10 +341,13 @@ class Sidelobes:
         return "\n".join(
             (
                 f"{self.receive_filter} filter, window {self.window}",
-                f"period      {self.period_m:.6g} m of path: c L / (g B), g the comb's spacing; searched once",
+                f"period      {self.period_m:.6g} m of path: c L / (g B), g the spacing of the node's own subcarriers, "
+                "or 1 where it sends on others too; searched once",
                 f"main lobe   {low:.6g} .. {high:.6g} m: {edges}",
                 f"PSLR        {self.pslr_db:.2f} dB: highest {highest} outside the main lobe over the peak, "
-                f"at {self.highest_m:.6g} m",
+                f"at {self.highest_m:.6g} m"
+                if self.pslr > 0
+                else "PSLR        no sidelobe: the main lobe fills the period",
                 f"ISLR        {self.islr_db:.2f} dB: energy outside the main lobe over energy inside it",
                 f"width       {self.width_m:.6g} m: full width at half power (-3.01 dB)",
                 f"noise loss  {self.noise_loss_db:.2f} dB: peak SNR below that of the matched filter without window",
@@ -347,12 +370,13 @@ def range_profile(
 
     Raises
     ------
-    ValueError : unknown filter or window, oversampling below 1, or a reciprocal filter for an expected spectrum.
+    ValueError : unknown filter or window, oversampling below 1, a reciprocal filter for an expected spectrum, a filter
+        that divides by a null of the beam, or no energy in this direction.
     """
+    gain, noise = _gain_and_noise(spectrum, receive_filter)
     window_weights, index = _comb(spectrum, window, oversampling)
     weights = window_weights[index]
     energy = spectrum.energy[spectrum.tones]
-    gain, noise = _gain_and_noise(spectrum, receive_filter)
     taps = np.zeros(len(window_weights), dtype=complex)
     taps[index] = weights * gain
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -409,14 +433,22 @@ def matched_filter_floor(n_tones: int, n_symbols: int, fourth_moment: float) -> 
 
 
 def _gain_and_noise(spectrum: EchoSpectrum, receive_filter: str) -> tuple[RealArray, RealArray]:
-    """Response to a unit echo and noise variance per unit noise of the filter, at the allocated subcarriers."""
+    """Response to a unit echo and noise variance per unit noise of the filter, at the allocated subcarriers.
+
+    Raises
+    ------
+    ValueError : unknown filter; nothing is sent in this direction; a filter that divides meets a null of the beam.
+    """
     tones = spectrum.tones
     energy = spectrum.energy[tones]
+    strongest = energy.max()
+    if not strongest > 0:
+        raise ValueError("spectrum: holds no energy, nothing is sent in this direction")
     if receive_filter == "matched":
         return energy, energy
     if receive_filter == "least-squares":
-        with np.errstate(divide="ignore"):
-            return np.ones(len(tones)), 1 / energy
+        _check_nulls(receive_filter, tones, energy <= NULL * strongest)
+        return np.ones(len(tones)), 1 / energy
     if receive_filter != "reciprocal":
         raise ValueError(f"receive_filter = {receive_filter!r}: must be one of {', '.join(FILTERS)}")
     if spectrum.inverse_energy is None:
@@ -424,7 +456,18 @@ def _gain_and_noise(spectrum: EchoSpectrum, receive_filter: str) -> tuple[RealAr
             "receive_filter = 'reciprocal': divides by each symbol, so it needs a realized spectrum; "
             "an expected one takes matched or least-squares"
         )
-    return np.ones(len(tones)), spectrum.inverse_energy[tones] / spectrum.n_symbols**2
+    inverse = spectrum.inverse_energy[tones]
+    _check_nulls(receive_filter, tones, ~(inverse * NULL * strongest < spectrum.n_symbols))
+    return np.ones(len(tones)), inverse / spectrum.n_symbols**2
+
+
+def _check_nulls(receive_filter: str, tones: NDArray[np.intp], null: NDArray[np.bool_]) -> None:
+    """Raise ValueError where a filter would divide by a null of the beam."""
+    if null.any():
+        raise ValueError(
+            f"receive_filter = {receive_filter!r}: divides by zero on {null.sum()} of {len(tones)} subcarriers (first: "
+            f"{tones[null][0]}), where the beam has a null in this direction; 'matched' does not divide"
+        )
 
 
 def _comb(spectrum: EchoSpectrum, window: Window, oversampling: int) -> tuple[RealArray, NDArray[np.intp]]:
@@ -461,6 +504,12 @@ def _allocated(power: RealArray, node: int) -> NDArray[np.bool_]:
     if used.sum() < 2:
         raise ValueError(f"node {node} transmits on {used.sum()} subcarriers: a range profile needs at least 2")
     return used
+
+
+def _spacing(scenario: Scenario, allocated: NDArray[np.bool_], node: int) -> int:
+    """Spacing of the node's own subcarriers where it transmits on no others, else 1, that of the carrier."""
+    own = scenario.subcarrier_node == node
+    return 1 if np.any(allocated & ~own) else int(np.gcd.reduce(np.diff(np.flatnonzero(own))))
 
 
 def _check_node(node: int, n_nodes: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,13 +145,13 @@ def _column(stem: str, signal: str, node: int, target: int) -> str:
 def profile_levels(spectrum: EchoSpectrum) -> dict[str, float]:
     """PSLR and ISLR of the matched filter, what they exceed those of equal energies by [dB], and the width [m].
 
-    The main lobe of fewer than three tones fills the period, so their sidelobe ratios are undefined: NaN.
+    The main lobe of two neighbouring subcarriers fills the period, so their sidelobe ratios are undefined: NaN.
     """
     from disac.estimators.range_profile import range_profile
 
     flat = range_profile(equal_energies(spectrum)).sidelobes()
     own = range_profile(spectrum).sidelobes(flat.mainlobe_m)
-    if np.sum(spectrum.allocated) < 3:
+    if flat.pslr == 0:
         return {**{stem: float("nan") for stem, _, _ in _QUANTITIES}, "width_m": own.width_m}
     return {
         "pslr_db": own.pslr_db,
@@ -164,9 +164,7 @@ def profile_levels(spectrum: EchoSpectrum) -> dict[str, float]:
 
 def equal_energies(spectrum: EchoSpectrum) -> EchoSpectrum:
     """Equal energies on the subcarriers that the node transmits on."""
-    from disac.estimators.range_profile import EchoSpectrum
-
-    return EchoSpectrum(spectrum.allocated.astype(float), None, spectrum.allocated, 1, spectrum.bandwidth_hz)
+    return replace(spectrum, energy=spectrum.allocated.astype(float), inverse_energy=None, n_symbols=1)
 
 
 def redraw(scenario: Scenario, key: TrialKey) -> Scenario:

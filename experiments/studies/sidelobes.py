@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -330,6 +331,9 @@ def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
         head = f"{row['design']}{at}, {row['signal']}"
         if not row["draws"]:
             yield f"{head}: infeasible in every draw"
+            continue
+        if math.isnan(row["pslr_db"]):
+            yield f"{head}: no sidelobe, the main lobe of two subcarriers a node fills the period"
             continue
         pslr, islr = (
             f" [{row[f'{stem}_low_db']:.2f}, {row[f'{stem}_high_db']:.2f}]" if row["draws"] > 1 else ""

@@ -71,7 +71,7 @@ def test_edge_and_level_are_those_of_the_range_profile():
     for tones in ([0, 3, 6, 9, 12], [1, 2, 3, 4], [0, 1, 4, 9, 11], [2, 5]):
         comb = Comb.of(np.array(tones))
         allocated = np.isin(np.arange(16), tones)
-        profile = range_profile(EchoSpectrum(allocated.astype(float), None, allocated, 1, 20e6))
+        profile = range_profile(EchoSpectrum(allocated.astype(float), None, allocated, 1, 20e6, comb.spacing))
         sides = profile.sidelobes()
         metres = profile.period_m / (2 * np.pi)
         assert first_minimum(comb) * metres == pytest.approx(sides.mainlobe_m[1], rel=1e-6)
@@ -135,7 +135,7 @@ def test_the_profile_of_what_is_sent_has_the_level():
     scenario = small(n_targets=2, n_subcarriers=14)
     result = design("p4-p2", scenario, 3.0)
     flat = range_profile(
-        EchoSpectrum(np.arange(14) % 2 == 0.0, None, np.arange(14) % 2 == 0, 1, scenario.bandwidth_hz)
+        EchoSpectrum(np.arange(14) % 2 == 0.0, None, np.arange(14) % 2 == 0, 1, scenario.bandwidth_hz, 2)
     ).sidelobes()
     for node in range(2):
         for target in range(2):
@@ -397,7 +397,8 @@ def test_near_the_edge_of_sinr_the_power_limits_the_level():
 def test_two_tones_have_no_sidelobe_ratio_and_no_warning():
     """Their main lobe fills the period: undefined, and left out of the means."""
     from disac.experiments.statistics.draws import PointDraws
-    from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, summarize_sidelobes
+    from disac.experiments.studies.sidelobe_sweep import SidelobeSweep
+    from disac.experiments.studies.sidelobes import summarize_sidelobes, summary_lines
     from disac.experiments.trials.keys import TrialKey
 
     for n_subcarriers, defined in ((4, False), (5, True)):
@@ -409,6 +410,9 @@ def test_two_tones_have_no_sidelobe_ratio_and_no_warning():
         draws = PointDraws({"design": "p2", "sinr_db": 0.0}, {**columns, "trial": np.arange(3)})
         (row,) = summarize_sidelobes([draws], sweep.signals)
         assert np.isfinite(row["pslr_db"]) == defined
+        (line,) = summary_lines([row])
+        assert ("no sidelobe, the main lobe of two subcarriers a node fills the period" in line) == (not defined)
+        assert "nan" not in line
         if defined:
             assert row["pslr_db"] == pytest.approx(columns["expected: pslr_db n0 k0"].mean())
 

@@ -172,6 +172,75 @@ def test_edge_loaded_spectrum_has_full_sidelobes_within_the_allocation():
     assert sides.width_m == pytest.approx(sides.period_m / 30, rel=1e-6)
 
 
+@pytest.mark.parametrize("between", [0.0, 1e-11])
+def test_zeros_between_two_tones_do_not_make_the_grid_coarser(between):
+    energy = np.full(16, between)
+    energy[[0, 15]] = 0.5
+    sides = range_profile(spectrum_of(energy, allocated=energy > 0)).sidelobes()
+    assert sides.period_m == pytest.approx(C * 16 / BANDWIDTH, rel=1e-14)
+    assert sides.pslr_db == pytest.approx(0.0, abs=1e-6)
+    lobe = abs(sides.highest_m) / 31.978
+    assert lobe == pytest.approx(max(round(lobe), 1), abs=1e-3)
+    with pytest.raises(ValueError, match=r"spacing = 4: must divide .* 15"):
+        EchoSpectrum(energy, None, energy == 0.5, 1, BANDWIDTH, 4)
+
+
+def test_a_node_that_leaves_out_its_own_subcarriers_keeps_its_grid():
+    s = scene(2)
+    X = np.zeros((2, s.n_tx, s.n_subcarriers, 1), dtype=complex)
+    own = np.flatnonzero(s.subcarrier_node == 1)
+    X[1][:, own[[0, -1]]] = 1.0
+    assert realized_spectrum(s, X, 1, 0.0).spacing == 2
+    X[1][:, own[1] - 1] = 1.0
+    assert realized_spectrum(s, X, 1, 0.0).spacing == 1
+
+
+def test_two_neighbouring_tones_are_said_to_have_no_sidelobe():
+    text = str(range_profile(spectrum_of(np.ones(2))).sidelobes())
+    assert "no sidelobe: the main lobe fills the period" in text
+    assert "inf" not in text.split("ISLR")[0]
+
+
+@pytest.mark.parametrize("receive_filter", ["reciprocal", "least-squares"])
+def test_filters_that_divide_name_a_null_of_the_beam(receive_filter):
+    s = scene(1, n_tx=2, n_rx=2)
+    X = np.ones((1, 2, 16, 4), dtype=complex)
+    X[0, 1, 3] = -1.0
+    for broken in (s, s.replace(targets=[[5.0, 3.0]])):
+        assert range_profile(realized_spectrum(broken, X, 0, 0.0)).noise_loss == pytest.approx(1.0)
+        with pytest.raises(
+            ValueError, match=rf"receive_filter = '{receive_filter}': divides by zero on 1 of 16 .*first: 3"
+        ):
+            range_profile(realized_spectrum(s, X, 0, 0.0), receive_filter=receive_filter)
+        with pytest.raises(ValueError, match="divides by zero"):
+            measured_profile(
+                s,
+                X,
+                np.ones((1, 2, 16, 4), complex),
+                rx=0,
+                tx=0,
+                rx_angle=0.0,
+                tx_angle=0.0,
+                receive_filter=receive_filter,
+            )
+    X[0, 1] = -1.0
+    with pytest.raises(ValueError, match="nothing is sent in this direction"):
+        range_profile(realized_spectrum(s, X, 0, 0.0))
+
+
+@pytest.mark.parametrize("shift", [3, -2])
+def test_a_ramp_over_the_subcarriers_moves_the_peak_modulo_the_period(shift):
+    """A sampling offset of so many samples (DFT shift theorem): by whole bins c / B, wrapped into one period."""
+    s = scene(1)
+    X = np.ones((1, s.n_tx, 16, 4), dtype=complex) * np.exp(1j * np.arange(3))[:, None, None]
+    Y = synthesize(s, X) * np.exp(2j * np.pi * shift * np.arange(16) / 16)[:, None]
+    angle = float(s.target_geometry.angle[0, 0])
+    view = {"rx": 0, "tx": 0, "rx_angle": angle, "tx_angle": angle}
+    before, after = (measured_profile(s, X, data, **view) for data in (synthesize(s, X), Y))
+    moved = after.peak_m - before.peak_m + shift * C / BANDWIDTH
+    assert moved / before.period_m == pytest.approx(round(moved / before.period_m), abs=1e-9)
+
+
 @pytest.mark.parametrize(("n_nodes", "period_m"), [(1, 479.668), (2, 239.834), (4, 119.917)])
 def test_period_is_that_of_the_nodes_own_comb(n_nodes, period_m):
     s = scene(n_nodes)
