@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from disac.experiments.campaign.runner import CampaignResult, Progress, Shard, run_campaign
-from disac.experiments.campaign.worker import BatchTask, clear_caches, pinned_threads, process_name, run_batch
+from disac.experiments.campaign.worker import BatchTask, clear_caches, pickled, pinned_threads, process_name, run_batch
 from disac.experiments.runs.store import PointStatus, RunReader, RunWriter, StoreError, differences, writer_of
 from disac.experiments.trials.experiment import Experiment, Record, rebuild
 from disac.experiments.trials.failure import Failure
@@ -130,7 +129,10 @@ def experiment_of(path: str | os.PathLike[str]) -> Experiment:
     """
     with RunReader(path) as reader, reader.snapshot():
         points = [point.fields for point in reader.points()]
-        return rebuild(reader.meta()["config"], points, reader.path.resolve().parent)
+        meta = reader.meta()
+        sessions = meta.get("sessions", ())
+        imports = sessions[-1]["provenance"].get("imports", ()) if sessions else ()
+        return rebuild(meta["config"], points, reader.path.resolve().parent, imports)
 
 
 def resume(
@@ -198,7 +200,7 @@ def replay(experiment: Experiment | None, path: str | os.PathLike[str], point: i
         found = reader.find_point(point)
         seed = int(reader.meta()["seed"])
         stored = reader.row(found.key, trial)
-        task = BatchTask(pickle.dumps(known), found.key, found.fields, seed, trial, trial + 1, process_name())
+        task = BatchTask(pickled(known), found.key, found.fields, seed, trial, trial + 1, process_name())
         clear_caches()
         with pinned_threads():
             outcome = run_batch(task)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from disac.experiments.campaign.worker import (
     BatchOutcome,
     BatchTask,
     clear_caches,
+    pickled,
     pinned_threads,
     process_name,
     run_batch,
@@ -58,6 +58,7 @@ from disac.experiments.trials.stopping import (
     TrialCap,
     policy_to_dict,
 )
+from disac.registration import plugins
 
 _BATCH_SECONDS = 0.5
 _MOST_IN_BATCH = 1024
@@ -223,7 +224,8 @@ class _Campaign:
         self.batch_size = batch_size
         self.limit_s = limit_s
         self.progress = progress
-        self.blob = pickle.dumps(experiment)
+        self.blob = pickled(experiment)
+        self.imports = plugins()
         self.home = process_name()
         self.in_flight: dict[Future[BatchOutcome], tuple[_PointRun, BatchTask]] = {}
         self.active: list[_PointRun] = []
@@ -298,7 +300,7 @@ class _Campaign:
         return None
 
     def _task(self, run: _PointRun, first: int, stop: int) -> BatchTask:
-        return BatchTask(self.blob, run.key, run.fields, self.seed, first, stop, self.home, self.limit_s)
+        return BatchTask(self.blob, run.key, run.fields, self.seed, first, stop, self.home, self.limit_s, self.imports)
 
     def _batch(self, run: _PointRun, end: int) -> BatchTask:
         left = end - run.submitted

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from typing import Any, TextIO
@@ -21,9 +21,10 @@ from typing import Any, TextIO
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from disac.experiments.trials.experiment import Column, Experiment, Record, RecordValue, columns_of
+from disac.experiments.trials.experiment import Column, Experiment, ExperimentError, Record, RecordValue, columns_of
 from disac.experiments.trials.failure import Failure
 from disac.experiments.trials.keys import Point, TrialKey
+from disac.registration import import_plugin, missing_plugins
 
 _BLAS_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -45,6 +46,7 @@ class BatchTask:
     experiment : the pickled experiment.
     home : `process_name` of the process that runs the campaign.
     limit_s : a local worker ends itself when the run takes longer, the set-up not counted.
+    imports : what :func:`disac.registration.import_plugin` has to import before the experiment can be unpickled.
     """
 
     experiment: bytes
@@ -55,6 +57,7 @@ class BatchTask:
     stop: int
     home: str
     limit_s: float | None = None
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,28 @@ class BatchOutcome:
     started: float
     seconds: float
     worker: str
+
+
+def pickled(experiment: Experiment) -> bytes:
+    """The experiment for another process: by reference to its class, or whole where no process could import that.
+
+    A class that is made in a notebook, at a prompt or inside a function is whole.
+    """
+    main = sys.modules["__main__"]
+    made_here = type(experiment).__module__ == "__main__" and not hasattr(main, "__file__")
+    if not made_here:
+        with suppress(pickle.PicklingError, AttributeError):
+            return pickle.dumps(experiment)
+    import cloudpickle
+
+    try:
+        whole: bytes = cloudpickle.dumps(experiment)
+    except (pickle.PicklingError, TypeError) as error:
+        raise ExperimentError(
+            f"experiment {experiment.name!r} cannot be handed to worker processes: {error}; save its class in a "
+            "FILE.py and import that"
+        ) from None
+    return whole
 
 
 def process_name() -> str:
@@ -144,6 +169,8 @@ def _set_up(task: BatchTask) -> tuple[Experiment, Any]:
     key = (task.experiment, task.point)
     with _cache_lock:
         if task.experiment not in _experiments:
+            for text in missing_plugins(task.imports):
+                import_plugin(text)
             _experiments[task.experiment] = pickle.loads(task.experiment)
             while len(_experiments) > 2:
                 _experiments.popitem(last=False)

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from disac.designs import DesignResult
 
 
-@click.command()
+class DesignCommand(click.Command):
+    """A command whose help ends with the designs that are known."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names; click calls this."""
+        from disac.designs import design_names
+
+        with formatter.section("Designs"):
+            formatter.write_text(", ".join(design_names()))
+
+
+@click.command(cls=DesignCommand)
 @click.argument("name", default="p2")
 @click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use (disac presets).")
 @click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
@@ -38,7 +49,7 @@ def design(
     netcdf: bool,
     out: Path | None,
 ) -> None:
-    """Solve design NAME (p1, p1-noncoherent, p2, p3, p3-true, p4, p4-p2, p4-p3 or a baseline; default p2).
+    """Solve design NAME (default p2), or judge the precoders of a file NAME.npz.
 
     \b
     disac design p1 --preset fig7 --sinr-db 20

@@ -19,6 +19,7 @@ from disac.experiments.cli import pareto as cli_pareto
 from disac.experiments.cli import report as cli_report
 from disac.experiments.cli import runs as cli_runs
 from disac.experiments.cli.errors import said_warnings, say, user_errors
+from disac.experiments.cli.plugins import ARGUMENTS, import_given, with_import
 from disac.experiments.cli.runs import told_errors
 from disac.experiments.cli.scenario import say_warnings, scenario_of, threshold_given
 from disac.experiments.cli.study import Studies
@@ -41,6 +42,7 @@ class Root(click.Group):
     ) -> click.Context:
         """Parse ``args``; click calls this."""
         given = tuple(args)
+        import_given(given)
         context = super().make_context(info_name, args, parent, **extra)
         context.meta[ARGUMENTS] = given
         return context
@@ -49,9 +51,6 @@ class Root(click.Group):
         """Run the command; click calls this."""
         with user_errors():
             return super().invoke(ctx)
-
-
-ARGUMENTS = "disac.arguments"
 
 
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,7 +69,7 @@ def run() -> None:
     """Run an experiment; results go to a folder with records, summary and pictures."""
 
 
-@run.command("link")
+@run.command("link", cls=cli_design.DesignCommand)
 @click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use (disac presets).")
 @click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
@@ -306,7 +305,7 @@ def refuse_other_options(folder: Path, *allowed: str) -> None:
     given = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name not in allowed and chosen(str(parameter.name))
+        if parameter.expose_value and parameter.name not in allowed and chosen(str(parameter.name))
     ]
     if given:
         raise click.UsageError(
@@ -396,6 +395,10 @@ for command in (cli_design.design, cli_report.report, cli_paper.reproduce, *cli_
     cli.add_command(command)
 for command in (*cli_paper.COMMANDS, *cli_pareto.COMMANDS):
     run.add_command(command)
+
+
+for command in (cli_design.design, cli_report.report, cli_paper.reproduce, cli_runs.merge, cli_runs.replay):
+    with_import(command)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from disac.experiments.cli.plugins import import_needed
 from disac.experiments.cli.resume import other_campaign
 from disac.experiments.runs.folder import RERUN, STORE, records_kept
 from disac.experiments.runs.replacing import replace_text
@@ -51,12 +52,14 @@ def told_errors(*, same_options: bool = True) -> Iterator[None]:
     """
     from disac.experiments.campaign.executors import WorkersUnavailable
     from disac.experiments.runs.store import OtherCampaign, StoreError
-    from disac.experiments.trials.experiment import ExperimentError
+    from disac.experiments.trials.experiment import ExperimentError, ImportNeeded
 
     try:
         yield
     except OtherCampaign as error:
         raise click.ClickException(other_campaign(error, same_options)) from None
+    except ImportNeeded as error:
+        raise click.ClickException(import_needed(error)) from None
     except (StoreError, WorkersUnavailable, ExperimentError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
     except RuntimeError as error:

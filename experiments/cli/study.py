@@ -12,6 +12,7 @@ import click
 import disac
 from disac.experiments.cli.errors import said_warnings, say, user_errors
 from disac.experiments.cli.options import given_values, options_for
+from disac.experiments.cli.plugins import with_import
 from disac.experiments.study.protocol import STUDIES, Study, get_study, study_names
 from disac.experiments.study.run import Execution, StudyRun, run_study
 
@@ -26,10 +27,12 @@ class Studies(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a study, made on demand."""
         known = super().get_command(ctx, cmd_name)
-        if known is not None or cmd_name not in STUDIES:
-            return known
+        if known is not None:
+            return with_import(known)
+        if cmd_name not in STUDIES:
+            return None
         with user_errors():
-            return study_command(get_study(cmd_name))
+            return with_import(study_command(get_study(cmd_name)))
 
 
 def execution_options() -> list[click.Option]:

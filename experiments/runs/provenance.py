@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from threadpoolctl import threadpool_info
 
 import disac
+from disac.registration import plugins
 
 _ALSO_RELEVANT = ("llvmlite", "pandas", "xarray", "h5netcdf", "pyarrow", "dask", "distributed", "mpi4py", "scs")
 
@@ -30,6 +31,7 @@ def provenance(rerun_line: str = "") -> dict[str, Any]:
     return {
         "disac": disac.__version__,
         "rerun": rerun_line,
+        "imports": list(plugins()),
         "source": _source(),
         "distributions": _distributions(),
         "python": {

@@ -17,6 +17,7 @@ from disac.experiments.runs.replacing import replace_text
 from disac.experiments.runs.tables import read_csv, write_csv
 from disac.experiments.study.protocol import Campaign, Row, S, Study, get_study
 from disac.experiments.study.settings import options_of, value_text
+from disac.registration import plugins
 
 if TYPE_CHECKING:
     from disac.experiments.statistics.draws import PointDraws
@@ -81,7 +82,8 @@ class StudyRun(Generic[S]):
     @property
     def rerun_line(self) -> str:
         """The command that gives the same tables again."""
-        return shlex.join(["disac", "run", self.study.name, *self.settings.words(quick=self.quick)])
+        imported = [word for text in plugins() for word in ("--import", text)]
+        return shlex.join(["disac", "run", self.study.name, *self.settings.words(quick=self.quick), *imported])
 
     @property
     def stem(self) -> Path:

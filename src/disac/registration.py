@@ -11,7 +11,7 @@ import difflib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -233,6 +233,21 @@ def plugins() -> tuple[str, ...]:
 def plugin_modules() -> tuple[str, ...]:
     """Names of the modules that :func:`import_plugin` has imported in this process."""
     return tuple(_plugins.values())
+
+
+def plugin_name(text: str) -> str:
+    """Name of the module that :func:`import_plugin` makes of a text."""
+    return Path(text).stem if Path(text).suffix == ".py" else text
+
+
+def missing_plugins(texts: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``texts`` that this process has not imported; a file may lie elsewhere by now, its name counts."""
+    return tuple(text for text in texts if plugin_name(text) not in _plugins.values())
+
+
+def installed_modules(group: str) -> frozenset[str]:
+    """Modules that the entry points of installed packages name in a group."""
+    return frozenset(point.module for points in _installed(group).values() for point in points)
 
 
 def _import_file(text: str, path: Path) -> ModuleType:
