@@ -18,7 +18,7 @@ extensions = [
     "sphinx_click",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "auto_tutorials/*.ipynb", "tutorials/*", "sg_execution_times.rst", "**/sg_execution_times.rst"]
+exclude_patterns = ["_build", "auto_tutorials/*.ipynb", "tutorials/*", "**sg_execution_times.rst"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 root_doc = "index"
 
@@ -64,7 +64,14 @@ def write_api_pages(app):
         if not names:
             continue
         lines += [f"## disac.{package}", "", (module.__doc__ or "").strip().splitlines()[0], ""]
-        lines += ["```{eval-rst}", f".. currentmodule:: disac.{package}", "", ".. autosummary::", "   :toctree: api", ""]
+        lines += [
+            "```{eval-rst}",
+            f".. currentmodule:: disac.{package}",
+            "",
+            ".. autosummary::",
+            "   :toctree: api",
+            "",
+        ]
         lines += [*(f"   {name}" for name in names), "```", ""]
     page = Path(app.srcdir) / "reference" / "api.md"
     text = "\n".join(lines)
@@ -72,6 +79,15 @@ def write_api_pages(app):
         page.write_text(text, encoding="utf-8")
 
 
+def escape_bars(app, what, name, obj, options, lines):
+    """Let |x|^2 in a docstring be a magnitude, not the substitution that it is in reStructuredText."""
+    for number, line in enumerate(lines):
+        parts = line.split("``")
+        parts[::2] = [part.replace("|", "\\|") for part in parts[::2]]
+        lines[number] = "``".join(parts)
+
+
 def setup(app):
     """Sphinx calls this."""
     write_api_pages(app)
+    app.connect("autodoc-process-docstring", escape_bars)

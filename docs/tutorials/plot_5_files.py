@@ -9,6 +9,8 @@ Measured or simulated channels replace the random ones.
 # Channels have the axes ``[node, user, subcarrier, antenna]`` with y = h^H x, amplitudes ``[rx, tx, target]``. Here a
 # two-path channel per link stands for a measurement.
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -32,7 +34,7 @@ amplitudes = np.sqrt(10) * np.exp(2j * np.pi * rng.uniform(size=(n, n, 1)))
 measured = scene.replace(channels=channels, amplitudes=amplitudes)
 measured.to_toml("measured.toml")
 assert Scenario.from_toml("measured.toml") == measured
-print(open("measured.toml").read())
+print(Path("measured.toml").read_text())
 
 # %%
 # A frequency-selective channel makes some subcarriers expensive.

@@ -34,7 +34,9 @@ figure, ax = plt.subplots(figsize=(5.0, 3.4), layout="constrained")
 ax.loglog(stds_s, estimated, color="#0072B2", label="clocks estimated")
 ax.loglog(stds_s, ignored, "--", color="#D55E00", label="clocks ignored, to first order")
 ax.axhline(known, color="k", linewidth=0.8, label="clocks known")
-ax.set(xlabel="standard deviation of a clock [s]", ylabel="root mean squared position error [mm]", ylim=(known / 2, None))
+ax.set(
+    xlabel="standard deviation of a clock [s]", ylabel="root mean squared position error [mm]", ylim=(known / 2, None)
+)
 ax.legend()
 plt.show()
 
