@@ -21,7 +21,7 @@ from disac.designs.problem.certificate import (
     node_blocks,
     objective_covariances,
 )
-from disac.designs.problem.feasibility import largest_feasible_sinr, least_power
+from disac.designs.problem.feasibility import largest_feasible_sinr, least_power, unreachable_user
 from disac.designs.problem.memory import keep_solution, last_solution, prepared_once
 from disac.designs.problem.refusals import Infeasible
 from disac.designs.problem.relaxed import RelaxedProblem, RelaxedSolution
@@ -95,7 +95,7 @@ def _without_sidelobe_limits(name: str, problem: RelaxedProblem) -> FeasiblePoin
             edge = largest_feasible_sinr(s, problem.sends_data)
             proof = power.proof if power.lower > 1 else edge.proof
             assert problem.sinr_db is not None
-            raise Infeasible(name, problem.sinr_db, edge.sinr_db, proof)
+            raise Infeasible(name, problem.sinr_db, edge.sinr_db, proof, unreachable_user(s, problem.sends_data))
         boost = power.upper**-0.5
         data = outer(power.comm_precoders) * boost
         gain = np.sum(np.abs(s.channels) ** 2 * serves[:, None, :, None], axis=(0, 3)).max()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,9 +139,12 @@ def fixed_design(
     _check_power(s, comm, radar)
     sent = measure(scenario, sinr_db, comm, radar)
     if sinr_db is not None and scenario.n_users:
-        reached_db = float(10 * np.log10(max(float(sent.certificate.sinr.min()), 1e-300)))
+        sinr = sent.certificate.sinr
+        user, subcarrier = np.unravel_index(int(sinr.argmin()), sinr.shape)
+        least = float(sinr[user, subcarrier])
+        reached_db = 10 * math.log10(least) if least > 0 else -math.inf
         if reached_db < sinr_db - 1e-9:
-            raise Infeasible(name, sinr_db, reached_db)
+            raise Infeasible(name, sinr_db, reached_db, where=(int(user), int(subcarrier)))
     return DesignResult(
         name=name,
         sinr_db=sinr_db,

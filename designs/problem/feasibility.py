@@ -41,6 +41,11 @@ _IDLE_ROUNDS = 6
 _KEPT_ROUNDS = 4
 _MAX_TRIALS = 200
 _HOPELESS = 1e9
+_WEAK = 1e-12
+"""Gain of a node, relative to the best one of a user, from which on it is given data."""
+_LARGEST_ENTRY = 1e14
+_UNREACHABLE = 1e-30
+"""SINR below which a user counts as out of reach: the lowest that can be asked for, -300 dB."""
 _MAX_UPLINK_STEPS = 200
 
 
@@ -70,7 +75,8 @@ class FeasibleEdge:
 
     Attributes
     ----------
-    sinr_db : threshold that ``comm_precoders`` meet within P_T [dB]; infinite without users.
+    sinr_db : threshold that ``comm_precoders`` meet within P_T [dB]; infinite without users, -infinite where a user is
+        out of reach.
     comm_precoders : (N, U, L, M_t) those precoders.
     proof : proof that a threshold at most ``EDGE_TOLERANCE_DB`` higher is infeasible; None without users.
     """
@@ -93,6 +99,9 @@ def least_power(
     decide : stop as soon as t* is known to lie below or above 1.
     start : answer at a threshold nearby for the same ``serves``, whose prices and directions are the first.
     """
+    blocked = unreachable_user(scenario, serves)
+    if blocked is not None:
+        return _hopeless(scenario, serves, sinr, blocked)
     program = _Program(scenario, serves, sinr)
     price = np.ones((scenario.n_nodes, scenario.n_tx))
     if start is not None:
@@ -134,10 +143,14 @@ def largest_feasible_sinr(scenario: Scenario, serves: Serves) -> FeasibleEdge:
     """
     if scenario.n_users == 0:
         return FeasibleEdge(np.inf, np.zeros(scenario.channels.shape, dtype=complex), None)
+    blocked = unreachable_user(scenario, serves)
+    if blocked is not None:
+        refused = _hopeless(scenario, serves, _UNREACHABLE, blocked)
+        return FeasibleEdge(-np.inf, refused.comm_precoders, refused.proof)
     width = 10 ** (EDGE_TOLERANCE_DB / 10) - 1
     feasible: tuple[float, LeastPower] | None = None
     ruled_out: tuple[float, LeastPower] | None = None
-    trial = _single_user_limit(scenario, serves) * (1 + width)
+    trial = float(_single_user_limit(scenario, serves).min()) * (1 + width)
     power: LeastPower | None = None
     undecided = False
     for step in range(_MAX_TRIALS):
@@ -183,53 +196,96 @@ def _by_user(scenario: Scenario, serves: Serves) -> Serves:
     return np.broadcast_to(serves if serves.ndim == 3 else serves[:, None], scenario.channels.shape[:3])
 
 
-def _single_user_limit(scenario: Scenario, serves: Serves) -> float:
-    """Upper bound on Gamma: all antennas at P_T on the worst user and subcarrier alone, in phase at each node."""
+def _largest_amplitude(scenario: Scenario, by_user: Serves) -> RealArray:
+    """(U, L) largest amplitude of any antenna that serves the user; 1 where none reaches it."""
+    largest = np.max(np.abs(scenario.channels).max(axis=-1) * by_user, axis=0)
+    return np.where(largest > 0, largest, 1.0)
+
+
+def _single_user_limit(scenario: Scenario, serves: Serves) -> RealArray:
+    """(U, L) upper bounds on Gamma: all antennas at P_T on this user and subcarrier alone, in phase at each node."""
     sums = np.abs(scenario.channels).sum(axis=-1) ** 2 * _by_user(scenario, serves)
-    return float(np.min(sums.sum(axis=0)) * scenario.tx_power / scenario.noise_comm_per_subcarrier)
+    limit: RealArray = sums.sum(axis=0) * (scenario.tx_power / scenario.noise_comm_per_subcarrier)
+    return limit
+
+
+def unreachable_user(scenario: Scenario, serves: Serves) -> tuple[int, int] | None:
+    """First user and subcarrier that no serving node can give even -300 dB of SINR; None if there is none.
+
+    Parameters
+    ----------
+    serves : as in :func:`least_power`.
+    """
+    found = np.argwhere(_single_user_limit(scenario, serves) < _UNREACHABLE)
+    return (int(found[0][0]), int(found[0][1])) if len(found) else None
+
+
+def _hopeless(scenario: Scenario, serves: Serves, sinr: float, where: tuple[int, int]) -> LeastPower:
+    """The answer where a user is out of reach, proved by a price of its SINR that no signal repays."""
+    s = scenario
+    price = np.ones((s.n_nodes, s.n_tx))
+    uplink = np.zeros((s.n_users, s.n_subcarriers))
+    serving = _by_user(scenario, serves)[:, where[0], where[1]]
+    gain = float(np.sum(np.abs(s.channels[serving, where[0], where[1]]) ** 2))
+    uplink[where] = sinr / gain if gain > 0 else 2 * s.tx_power * price.sum() / s.noise_comm_per_subcarrier
+    needed = float(s.noise_comm_per_subcarrier * uplink.sum() / (s.tx_power * price.sum()))
+    proof = InfeasibilityProof(float(10 * np.log10(sinr)), price, uplink, needed)
+    nothing = np.zeros(s.channels.shape, dtype=complex)
+    return LeastPower(needed, np.inf, nothing, proof, np.zeros((0, 0, s.n_users, s.n_tx), dtype=complex))
 
 
 class _Program:
-    """Uplink fixed point and linear program for one threshold."""
+    """Uplink fixed point and linear program for one threshold.
+
+    Channels are divided by the largest amplitude with which any serving node reaches the user, noise by its square, so
+    that no unit and no weak user matters. A node that reaches a user 120 dB more weakly than the best one is given
+    none of its data: that costs less than rounding does. Proofs count it.
+
+    With K = H^H diag(p)^-1 H over the users and D_u = diag(mu) but 0 at u, t_u = (I + K D_u)^-1 K e_u holds
+    h_i^H (diag(p) + sum_{j != u} mu_j h_j h_j^H)^-1 h_u: no difference of large numbers, whatever the threshold.
+    """
 
     def __init__(self, scenario: Scenario, serves: Serves, sinr: float) -> None:
         self.scenario, self.sinr = scenario, sinr
         by_user = _by_user(scenario, serves)
+        self.scale = _largest_amplitude(scenario, by_user)
+        self.noise = scenario.noise_comm_per_subcarrier / self.scale**2
         self.nodes, self.subcarriers = np.nonzero(by_user.any(axis=1))
-        self.by_user = by_user[self.nodes, :, self.subcarriers]
-        self.local = scenario.channels[self.nodes, :, self.subcarriers]
+        self.allowed = by_user[self.nodes, :, self.subcarriers]
+        self.local = scenario.channels[self.nodes, :, self.subcarriers] / self.scale.T[self.subcarriers][..., None]
+        self.by_user = self.allowed & (np.sum(np.abs(self.local) ** 2, axis=-1) > _WEAK)
         self.directions: list[ComplexArray] = []
 
-    def _uplink_covariances(self, price: RealArray, uplink: RealArray) -> ComplexArray:
-        """(S, M_t, M_t) matrices diag(p_n) + sum_u mu_ul h h^H of the S serving pairs (n, l)."""
-        weighted = self.local * uplink.T[self.subcarriers][..., None]
-        matrices: ComplexArray = self.local.swapaxes(1, 2) @ weighted.conj()
-        diagonal = np.arange(matrices.shape[-1])
-        matrices[:, diagonal, diagonal] += price[self.nodes]
-        return matrices
+    def _without_own(self, price: RealArray, uplink: RealArray) -> ComplexArray:
+        """(S, U, U) t[s, u, i] of the S serving pairs (n, l) at prices (N, M_t) and uplink powers (U, L)."""
+        priced: ComplexArray = self.local / price[self.nodes][:, None, :]
+        grams: ComplexArray = self.local.conj() @ priced.swapaxes(1, 2)
+        others = uplink.T[self.subcarriers][:, None, :] * (1 - np.eye(grams.shape[1]))
+        systems = np.eye(grams.shape[1]) + grams[:, None] * others[:, :, None, :]
+        seen = np.linalg.solve(systems, grams.swapaxes(1, 2)[..., None])[..., 0]
+        return np.asarray(seen, dtype=np.complex128)
 
     def uplink_powers(self, price: RealArray) -> RealArray:
         """Fixed point mu (U, L) of the dual uplink, just below it.
 
-        f_u = min_n Gamma (1 / g_uu - mu_u) with g = H^H (diag(p_n) + sum_u mu_u h_u h_u^H)^-1 H is concave with slopes
-        Gamma |g_uv|^2 / g_uu^2. Newton steps that raise every mu are taken on each subcarrier; elsewhere mu <- f(mu).
+        f_u = min_n Gamma / t_uu is concave in mu with slopes Gamma |t_ui|^2 / t_uu^2. Newton steps that raise every mu
+        are taken on each subcarrier; elsewhere mu <- f(mu).
         """
         s = self.scenario
         n_users = s.n_users
         uplink = np.zeros((s.n_subcarriers, n_users))
-        limit = _HOPELESS * 2 * s.tx_power * price.sum() / s.noise_comm_per_subcarrier
+        limit = _HOPELESS * 2 * s.tx_power * price.sum()
         off_diagonal = 1 - np.eye(n_users)
         before = np.inf
         for _ in range(_MAX_UPLINK_STEPS):
-            matrices = self._uplink_covariances(price, uplink.T)
-            gains = self.local.conj() @ np.linalg.solve(matrices, self.local.swapaxes(1, 2))
-            own = np.real(np.einsum("suu->su", gains))
-            updates = np.where(self.by_user, self.sinr * (1 / own - uplink[self.subcarriers]), np.inf)
-            slopes = self.sinr * np.abs(gains) ** 2 / own[..., None] ** 2 * off_diagonal
+            seen = self._without_own(price, uplink.T)
+            own = np.where(self.by_user, np.real(np.einsum("suu->su", seen)), 1.0)
+            updates = np.where(self.by_user, self.sinr / own, np.inf)
+            slopes = self.sinr * np.abs(seen / own[..., None]) ** 2 * off_diagonal
             target = np.full(uplink.shape, np.inf)
             np.minimum.at(target, self.subcarriers, updates)
             jacobian = np.zeros((s.n_subcarriers, n_users, n_users))
-            pair, user = np.nonzero(updates == target[self.subcarriers])
+            pair, user = np.nonzero(self.by_user & (updates == target[self.subcarriers]))
             jacobian[self.subcarriers[pair], user] = slopes[pair, user]
             residual = target - uplink
             rising = np.all(np.linalg.eigvals(jacobian).real < 1 - 1e-12, axis=1)
@@ -237,40 +293,53 @@ class _Program:
             step = np.linalg.solve(np.eye(n_users) - jacobian, residual[..., None])[..., 0]
             uplink = np.maximum(uplink + step, 0.0)
             moved = np.max(np.abs(step) / np.maximum(uplink, np.finfo(float).tiny))
-            if moved <= 1e-12 or (moved <= 1e-8 and moved >= before / 2) or uplink.sum() > limit:
+            settled = moved <= 1e-12 or (moved <= 1e-8 and moved >= before / 2)
+            if settled or np.sum(self.noise.T * uplink) > limit:
                 break
             before = moved
         return uplink.T * (1 - 1e-11)
 
     def proof(self, price: RealArray, uplink: RealArray) -> InfeasibilityProof:
-        """The lower bound, after shifting the prices by whatever rounding has cost."""
-        matrices = self._uplink_covariances(price, uplink)
-        own = (1 + 1 / self.sinr) * uplink.T[self.subcarriers] * self.by_user
-        outer = self.local[..., :, None] * self.local[..., None, :].conj()
-        slack = np.linalg.eigvalsh(matrices[:, None] - own[..., None, None] * outer)
-        rounding = 4 * len(price.T) * np.finfo(float).eps * np.abs(matrices).max(initial=0.0)
-        shifted = price + max(0.0, -float(slack.min())) + rounding
-        needed = self.scenario.noise_comm_per_subcarrier * uplink.sum() / (self.scenario.tx_power * shifted.sum())
-        return InfeasibilityProof(float(10 * np.log10(self.sinr)), shifted, uplink, float(needed))
+        """The lower bound, after raising the prices by whatever rounding and impatience have cost.
+
+        The condition mu_u t_uu <= Gamma at every pair is equivalent to that of :class:`InfeasibilityProof`.
+        """
+        s = self.scenario
+        rounding = 64 * s.n_tx * np.finfo(float).eps
+        raised = 0.0
+        while True:
+            own = np.real(np.einsum("suu->su", self._without_own(price * (1 + raised), uplink)))
+            load = np.max(uplink.T[self.subcarriers] * own * self.allowed, initial=0.0) / self.sinr
+            if load <= 1 - rounding:
+                break
+            raised = max(2 * raised, load - 1 + 2 * rounding)
+        shifted = price * (1 + raised)
+        needed = float(np.sum(self.noise * uplink)) / (s.tx_power * shifted.sum())
+        return InfeasibilityProof(float(10 * np.log10(self.sinr)), shifted, uplink / self.scale**2, needed)
 
     def add_directions(self, price: RealArray, uplink: RealArray) -> None:
         """Add the receive directions of the dual uplink, one for every serving node, user and subcarrier."""
-        matrices = self._uplink_covariances(price, uplink)
-        directions = np.linalg.solve(matrices, self.local.swapaxes(1, 2)).swapaxes(1, 2)
-        self.directions.append(directions / np.linalg.norm(directions, axis=-1, keepdims=True))
+        users = np.eye(self.local.shape[1])
+        weights = users - uplink.T[self.subcarriers][:, None, :] * (1 - users) * self._without_own(price, uplink)
+        directions: ComplexArray = weights @ (self.local / price[self.nodes][:, None, :])
+        size = np.linalg.norm(directions, axis=-1, keepdims=True)
+        self.directions.append(directions / np.where(size > 0, size, 1))
 
     def share_powers(self, level: float) -> tuple[float, ComplexArray, RealArray]:
         """Least power over nonnegative combinations of the directions: power, rank-one precoders, power prices.
 
-        ``level`` is about the answer; in units of it the program's numbers are near 1.
+        ``level`` is about the answer. A unit of the program is what a user needs where one node reaches it with
+        amplitude 1 and nothing disturbs.
         """
         s = self.scenario
         n_users, n_tx, n_subcarriers, n_pairs = s.n_users, s.n_tx, s.n_subcarriers, len(self.nodes)
         stacked = np.stack(self.directions)
+        noise = self.noise.T[self.subcarriers]
         gains = np.abs(np.einsum("sim,rsum->rsiu", self.local.conj(), stacked)) ** 2
-        gains *= level * s.tx_power / s.noise_comm
         own = np.arange(n_users)
-        gains[:, :, own, own] *= -1 / self.sinr
+        useful = -gains[:, :, own, own]
+        gains = gains * np.minimum(self.sinr * noise[:, None, :] / noise[:, :, None], _LARGEST_ENTRY)
+        gains[:, :, own, own] = useful
         shape = (len(stacked), n_pairs, n_users)
         column = np.arange(int(np.prod(shape))).reshape(shape)
         users = np.broadcast_to(own[None, None, :, None], gains.shape)
@@ -278,7 +347,7 @@ class _Program:
         columns = np.broadcast_to(column[:, :, None, :], gains.shape)
         size = (n_users * n_subcarriers, column.size)
         sinr_rows = coo_array((gains.ravel(), (rows.ravel(), columns.ravel())), shape=size)
-        loads = np.abs(stacked) ** 2 / n_subcarriers
+        loads = np.abs(stacked) ** 2 * (self.sinr * noise / (level * s.tx_power))[..., None]
         antennas = self.nodes[None, :, None, None] * n_tx + np.arange(n_tx)
         antenna_rows = np.broadcast_to(antennas, loads.shape)
         load_columns = np.broadcast_to(column[..., None], loads.shape)
@@ -297,7 +366,7 @@ class _Program:
         )
         if result.status != 0:
             return np.inf, np.zeros(s.channels.shape, dtype=complex), np.ones((s.n_nodes, n_tx))
-        weights = np.maximum(result.x[:-1], 0).reshape(shape) * level * s.tx_power / n_subcarriers
+        weights = np.maximum(result.x[:-1], 0).reshape(shape) * self.sinr * noise
         amplitudes = np.einsum("sum,rsum->rsu", self.local.conj(), stacked)
         combined = np.einsum("rsu,rsum->sum", weights * amplitudes.conj(), stacked)
         signal = np.einsum("rsu,rsu->su", weights, np.abs(amplitudes) ** 2)

@@ -52,26 +52,42 @@ class Infeasible(ValueError):
 
     Attributes
     ----------
-    largest_feasible_sinr_db : largest threshold for which signals were found [dB].
+    largest_feasible_sinr_db : largest threshold for which signals were found [dB]; -inf where a user is out of reach.
     proof : why ``sinr_db`` is out of reach; None when the design has no freedom and its SINR is just lower.
+    where : user and subcarrier that are out of reach, or have the least SINR of a design without freedom; else None.
 
     The message names :func:`usable_sinr_db` instead, a threshold that can be asked for.
     """
 
     def __init__(
-        self, name: str, sinr_db: float, largest_feasible_sinr_db: float, proof: InfeasibilityProof | None = None
+        self,
+        name: str,
+        sinr_db: float | None,
+        largest_feasible_sinr_db: float,
+        proof: InfeasibilityProof | None = None,
+        where: tuple[int, int] | None = None,
     ) -> None:
-        super().__init__(
-            f"sinr_db = {sinr_db:g}: {name} cannot give this SINR to every user on every subcarrier; "
-            f"feasible up to {usable_sinr_db(largest_feasible_sinr_db):.3f} dB"
-        )
+        asked = "" if sinr_db is None else f"sinr_db = {sinr_db:g}: "
+        if where is not None and np.isneginf(largest_feasible_sinr_db):
+            message = (
+                f"{name} cannot give user {where[0]} any SINR on subcarrier {where[1]}: nothing sent by the nodes that "
+                "serve it there reaches it"
+            )
+        else:
+            reason = "cannot give this SINR to every user on every subcarrier"
+            if where is not None:
+                reason += f", what it sends is fixed and user {where[0]} gets the least on subcarrier {where[1]}"
+            message = f"{name} {reason}; feasible up to {usable_sinr_db(largest_feasible_sinr_db):.3f} dB"
+        super().__init__(asked + message)
         self.name = name
-        self.sinr_db = sinr_db
+        self.sinr_db = float("nan") if sinr_db is None else sinr_db
         self.largest_feasible_sinr_db = largest_feasible_sinr_db
         self.proof = proof
+        self.where = where
 
     def __reduce__(self) -> tuple[type[Infeasible], tuple[Any, ...]]:
-        return type(self), (self.name, self.sinr_db, self.largest_feasible_sinr_db, self.proof)
+        sinr_db = None if np.isnan(self.sinr_db) else self.sinr_db
+        return type(self), (self.name, sinr_db, self.largest_feasible_sinr_db, self.proof, self.where)
 
 
 @dataclass(frozen=True)
@@ -130,6 +146,7 @@ class SidelobesInfeasible(Infeasible):
         self.largest_feasible_sinr_db = float("nan")
         self.sidelobe_proof = proof
         self.proof = None
+        self.where = None
 
     def __reduce__(self) -> tuple[type[Infeasible], tuple[Any, ...]]:
         sinr_db = None if np.isnan(self.sinr_db) else self.sinr_db
