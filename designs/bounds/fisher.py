@@ -29,6 +29,8 @@ ComplexArray = NDArray[np.complex128]
 MODES = ("hybrid", "tof", "tof-genie", "aoa", "aoa-genie", "tof-nuisance", "aoa-nuisance")
 """What the position is inferred from (see :class:`FisherOperator`)."""
 
+_AMPLITUDES = (1e-120, 1e120)
+"""Range of the largest amplitude in which squares of information stay within that of floating point."""
 _CHUNK = 64
 """Subcarriers whose derivatives are formed at a time, so that nothing beside the result is large."""
 _KINDS = 4
@@ -436,6 +438,12 @@ class FisherOperator:
         if np.shape(amplitudes) != expected:
             raise ValueError(
                 f"amplitudes: has shape {np.shape(amplitudes)}, must have shape {expected} [rx, tx, target]"
+            )
+        largest = float(np.abs(amplitudes).max())
+        low, high = _AMPLITUDES
+        if largest and not low <= largest <= high:
+            raise ValueError(
+                f"amplitudes: the largest is {largest:.3g}, must be within [{low:g}, {high:g}]; scale noise_sense too"
             )
         slopes = self._atom_slopes * np.asarray(amplitudes, dtype=complex)[:, None, :, :, None]
         self._slopes = slopes.reshape(s.n_nodes, _KINDS * s.n_nodes * s.n_targets, -1)

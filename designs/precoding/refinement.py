@@ -192,7 +192,9 @@ class _Lagrangian:
         n_positions = 2 * s.n_targets
         columns = _inverse_columns(self.operator, covariances)
         total = float(np.trace(columns[:n_positions]))
-        gradient = -2 / total * self.operator.adjoint(columns @ columns.T) @ stacked
+        unit = 2.0 ** (np.frexp(total)[1] // 2)
+        columns /= unit
+        gradient = -2 / (total / unit / unit) * self.operator.adjoint(columns @ columns.T) @ stacked
         limits, received, signal, disturbance = self.limits(stacked)
         active = np.maximum(0.0, self.multipliers + self.penalty * limits)
         value = np.log(total) + float(np.sum(active**2 - self.multipliers**2)) / (2 * self.penalty)

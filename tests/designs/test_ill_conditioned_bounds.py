@@ -144,3 +144,18 @@ def test_orthogonal_transformations_give_what_gram_matrices_give(
     columns = quick.inverse_columns()
     size = np.linalg.norm(columns, axis=1, keepdims=True)
     np.testing.assert_allclose(thorough.inverse_columns() / size, columns / size, atol=1e-7)
+
+
+@pytest.mark.parametrize("gain", [1e-160, 1e160])
+def test_amplitudes_beyond_floating_point_are_refused(gain: float) -> None:
+    scenario = Scenario.preset("fig4")
+    scaled = scenario.replace(amplitudes=scenario.amplitudes * gain)
+    with pytest.raises(ValueError, match=r"amplitudes: the largest is .*, must be within \[1e-120, 1e\+120\]"):
+        crb(scaled, covariances(scenario, node_powers(scenario)))
+
+
+def test_amplitudes_and_noise_scaled_alike_to_the_extreme_leave_the_bound() -> None:
+    scenario = Scenario.preset("fig4")
+    powers = node_powers(scenario)
+    scaled = scenario.replace(amplitudes=scenario.amplitudes * 1e-100, noise_sense=scenario.noise_sense * 1e-200)
+    assert rcrb(scaled, powers) == pytest.approx(rcrb(scenario, powers), rel=1e-9)
