@@ -14,9 +14,8 @@ import click
 
 import disac
 from disac.experiments.cli import design as cli_design
-from disac.experiments.cli import paper as cli_paper
-from disac.experiments.cli import pareto as cli_pareto
 from disac.experiments.cli import report as cli_report
+from disac.experiments.cli import reproduce as cli_reproduce
 from disac.experiments.cli import runs as cli_runs
 from disac.experiments.cli.errors import said_warnings, say, user_errors
 from disac.experiments.cli.plugins import ARGUMENTS, import_given, with_import
@@ -391,10 +390,8 @@ def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], 
         raise click.ClickException(f"--sweep {sweep}: {error}") from None
 
 
-for command in (cli_design.design, cli_report.report, cli_paper.reproduce, *cli_runs.COMMANDS):
+for command in (cli_design.design, cli_report.report, cli_reproduce.reproduce, *cli_runs.COMMANDS):
     cli.add_command(command)
-for command in (*cli_paper.COMMANDS, *cli_pareto.COMMANDS):
-    run.add_command(command)
 
 
 for command in (cli_design.design, cli_report.report, cli_paper.reproduce, cli_runs.merge, cli_runs.replay):

@@ -11,9 +11,8 @@ from typing import cast
 import numpy as np
 
 from disac.experiments.paper.bounds import solve_trial
-from disac.experiments.paper.job import stored_points
+from disac.experiments.paper.evidence import Evidence, FigureDraws
 from disac.experiments.paper.scenarios import PaperScenario
-from disac.experiments.paper.sweeps import Sweep, sweep
 from disac.experiments.trials.keys import Point, TrialKey
 
 TABLE = "solvers.csv"
@@ -44,28 +43,30 @@ class Agreement:
 
 
 def check_solvers(
+    evidence: Evidence,
     folder: Path,
-    names: tuple[str, ...],
     *,
     seed: int,
     other: str = "clarabel",
     say: Callable[[str], object] = lambda text: None,
 ) -> list[Agreement]:
-    """Solve three points of every design of the figures in ``folder`` by two solvers, for the first draw.
+    """Solve three points of every design of some figures by two solvers, for the first draw, and write the table.
 
     Parameters
     ----------
+    evidence : the figures.
+    folder : where ``solvers.csv`` goes.
     other : the general solver. Points are taken from what does not take it minutes (:func:`_is_slow`). Run times are of
         both solvers anyway: all their points are compared.
     """
     found: list[Agreement] = []
-    for name in names:
-        spec = sweep(name)
+    for name, draws in evidence.items():
+        spec = draws.sweep
         if spec.kind == "times":
-            found += _solved_twice(folder / name, spec, other)
+            found += _solved_twice(draws, other)
             write_agreement(found, folder)
             continue
-        for point in _three_points(folder / name, spec):
+        for point in _three_points(draws):
             key = TrialKey(seed, 0, 0)
             own = solve_trial({**point, "solver": "native"}, key, refined=False)
             second = solve_trial({**point, "solver": other}, key, refined=False)
@@ -79,9 +80,9 @@ def check_solvers(
     return found
 
 
-def _solved_twice(folder: Path, spec: Sweep, other: str) -> Iterator[Agreement]:
+def _solved_twice(draws: FigureDraws, other: str) -> Iterator[Agreement]:
     """The first draw of every point of a table of run times, which holds both solvers' certificates already."""
-    points = stored_points(folder, spec)[0]
+    points, spec = draws.points, draws.sweep
     for own in points:
         twins = [point for point in points if point.fields == {**own.fields, "solver": other}]
         if own.fields["solver"] == "native" and twins:
@@ -101,9 +102,10 @@ def _is_slow(point: Point) -> bool:
     return shape.n_antennas > 10 or (point["design"] == "p1" and shape.n_nodes > 2)
 
 
-def _three_points(folder: Path, spec: Sweep) -> Iterator[Point]:
+def _three_points(draws: FigureDraws) -> Iterator[Point]:
     """First, middle and last abscissa of every design, each in another series where there are several."""
-    points = [point.fields for point in stored_points(folder, spec)[0] if not _is_slow(point.fields)]
+    spec = draws.sweep
+    points = [point.fields for point in draws.points if not _is_slow(point.fields)]
     for design in spec.designs:
         own = [point for point in points if point["design"] == design]
         values = [value for value in spec.series[1] if any(point[spec.series[0]] == value for point in own)]

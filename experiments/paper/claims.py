@@ -20,15 +20,14 @@ from disac.experiments.paper.evidence import (
     RealArray,
     every,
     finite,
-    mean_over_points,
     over_figures,
     present,
 )
 from disac.experiments.paper.scenarios import PaperScenario
-from disac.experiments.paper.sweeps import PAPER_SECONDS, stated_variables, sweep
+from disac.experiments.paper.sweeps import PAPER_SECONDS, stated_variables
 from disac.experiments.statistics.draws import common_trials
-from disac.experiments.statistics.means import Mean, Ratio
-from disac.experiments.statistics.verdicts import Finding, Verdict, together
+from disac.experiments.statistics.means import Mean, Ratio, mean_over_points
+from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
 from disac.experiments.trials.keys import TrialKey
 
 SAME_WITHIN = 0.02
@@ -154,7 +153,7 @@ def _p1_extraction(evidence: Evidence) -> Finding | None:
         )
     if not parts:
         return None
-    verdict = together(verdicts)
+    verdict = joint_verdict(verdicts)
     return Finding("P.1's extraction degrades at low thresholds", verdict, "; ".join(parts), figures)
 
 
@@ -185,24 +184,28 @@ def _rank_loss(evidence: Evidence) -> Finding | None:
 
 def _at_end(draws: FigureDraws, column: str, end: int) -> RealArray:
     """(series, draws) of a column of P.1 at the first or last threshold."""
-    spec = sweep(draws.name)
+    spec = draws.sweep
     series, values = spec.series
     rows = []
     for value in values:
         fields = {"design": "p1", series: value}
+        if not draws.select(**fields):
+            continue
         rows.append(draws.column(column, **fields, **{spec.x: draws.values(spec.x, **fields)[end]}))
-    return np.array(rows)
+    return np.array(rows).reshape(len(rows), draws.trials.size)
 
 
 def _loss_at_end(draws: FigureDraws, column: str, end: int) -> RealArray:
-    spec = sweep(draws.name)
+    spec = draws.sweep
     series, values = spec.series
     rows = []
     for value in values:
         fields = {"design": "p1", series: value}
+        if not draws.select(**fields):
+            continue
         at = {spec.x: draws.values(spec.x, **fields)[end]}
         rows.append(draws.log_rcrb(column, **fields, **at) - draws.log_rcrb("relaxed_m2", **fields, **at))
-    return np.array(rows)
+    return np.array(rows).reshape(len(rows), draws.trials.size)
 
 
 def _costs(claim: str, figure: str) -> Claim:
@@ -211,7 +214,7 @@ def _costs(claim: str, figure: str) -> Claim:
     def judge(evidence: Evidence) -> Finding | None:
         if figure not in evidence:
             return None
-        draws, spec = evidence[figure], sweep(figure)
+        draws, spec = evidence[figure], evidence[figure].sweep
         series, values = spec.series
         parts, verdicts = [], []
         for design in spec.designs:
@@ -230,7 +233,7 @@ def _costs(claim: str, figure: str) -> Claim:
             parts.append(f"{_NAMES[design]} {lowest} at the lowest common threshold, {highest} at the highest")
         if not parts:
             return None
-        verdict = together(verdicts)
+        verdict = joint_verdict(verdicts)
         symbol = _SYMBOLS[series]
         effect = f"RCRB at {symbol} = {values[-1]} over {symbol} = {values[0]}: " + "; ".join(parts)
         return Finding(claim, verdict, effect, (figure,))
@@ -248,17 +251,17 @@ def _edge_changes(claim: str, figure: str, *, rises: bool) -> Claim:
     def judge(evidence: Evidence) -> Finding | None:
         if figure not in evidence:
             return None
-        series, values = sweep(figure).series
+        series, values = evidence[figure].sweep.series
         parts, verdicts = [], []
         for interleaved in (False, True):
-            first, last = (
-                next(
-                    edge.columns["edge_db"]
-                    for edge in evidence[figure].edges
-                    if bool(edge.fields["interleaved"]) == interleaved and edge.fields[series] == value
-                )
-                for value in (values[0], values[-1])
-            )
+            edges = {
+                edge.fields[series]: edge.columns["edge_db"]
+                for edge in evidence[figure].edges
+                if bool(edge.fields["interleaved"]) == interleaved
+            }
+            if values[0] == values[-1] or not {values[0], values[-1]} <= edges.keys():
+                continue
+            first, last = edges[values[0]], edges[values[-1]]
             change = Ratio.of_logs(np.log(10.0) / 10 * (np.asarray(last) - np.asarray(first)))
             verdicts.append(change.above(1.0) if rises else change.below(1.0))
             in_db = [
@@ -266,7 +269,9 @@ def _edge_changes(claim: str, figure: str, *, rises: bool) -> Claim:
             ]
             kind = "P.2, P.3" if interleaved else "P.1"
             parts.append(f"{kind}: {in_db[0]:+.2f} dB [{in_db[1]:+.2f}, {in_db[2]:+.2f}] over {change.draws} draws")
-        verdict = together(verdicts)
+        if not parts:
+            return None
+        verdict = joint_verdict(verdicts)
         effect = f"largest feasible threshold, {_SYMBOLS[series]} = {values[0]} to {values[-1]}: " + "; ".join(parts)
         return Finding(claim, verdict, effect, (figure,))
 
@@ -276,7 +281,7 @@ def _edge_changes(claim: str, figure: str, *, rises: bool) -> Claim:
 def _edge_without_targets(evidence: Evidence) -> Finding | None:
     if "fig6" not in evidence:
         return None
-    draws, spec = evidence["fig6"], sweep("fig6")
+    draws, spec = evidence["fig6"], evidence["fig6"].sweep
     tried = feasible = 0
     for value in spec.series[1]:
         for design in spec.designs:
@@ -299,7 +304,7 @@ def _same_gaps(claim: str, figure: str, first: str, second: str) -> Claim:
     def judge(evidence: Evidence) -> Finding | None:
         if figure not in evidence:
             return None
-        draws, spec = evidence[figure], sweep(figure)
+        draws, spec = evidence[figure], evidence[figure].sweep
         series, values = spec.series
         a, b = ({"design": design} for design in (first, second))
         selections = [d | {series: v} for d in (a, b) for v in values]
@@ -338,7 +343,7 @@ def _converges(claim: str, figure: str, first: tuple[str, str], second: tuple[st
     def judge(evidence: Evidence) -> Finding | None:
         if figure not in evidence or not evidence[figure].trials.size:
             return None
-        draws, spec = evidence[figure], sweep(figure)
+        draws, spec = evidence[figure], evidence[figure].sweep
         value = spec.series[1][-1]
         a, b = ({"design": design, spec.series[0]: value} for design, _ in (first, second))
         xs = draws.shared_values(spec.x, (a, b))
@@ -392,7 +397,7 @@ def _nodes_help(evidence: Evidence) -> Finding | None:
         return None
     draws = evidence["fig7"]
     parts, verdicts = [], []
-    for design in sweep("fig7").designs:
+    for design in draws.sweep.designs:
         two, four = ({"design": design, "n_nodes": n} for n in (2, 4))
         logs = np.array(
             [
@@ -400,10 +405,14 @@ def _nodes_help(evidence: Evidence) -> Finding | None:
                 for x in draws.shared_values("sinr_db", (two, four))
             ]
         )
+        if not logs.size:
+            continue
         gain = Ratio.of_logs(mean_over_points(logs))
         verdicts.append(gain.above(1.0))
         parts.append(f"{_NAMES[design]} {gain}")
-    verdict = together(verdicts)
+    if not parts:
+        return None
+    verdict = joint_verdict(verdicts)
     return Finding(
         "Four nodes localize better than two", verdict, "RCRB at N = 2 over N = 4: " + "; ".join(parts), ("fig7",)
     )
@@ -437,7 +446,7 @@ def _times(figure: str, claim: str) -> Claim:
     def judge(evidence: Evidence) -> Finding | None:
         if figure not in evidence:
             return None
-        draws, x = evidence[figure], sweep(figure).x
+        draws, x = evidence[figure], evidence[figure].sweep.x
         parts, ordered = [], []
         for solver in draws.values("solver"):
             for value in draws.values(x, solver=solver):

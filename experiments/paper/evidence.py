@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.paper.job import stored_points
-from disac.experiments.paper.sweeps import sweep, sweep_names
+from disac.experiments.paper.sweeps import Sweep
 from disac.experiments.statistics.draws import PointDraws, common_trials
 
 RealArray = NDArray[np.float64]
@@ -27,7 +25,7 @@ RealArray = NDArray[np.float64]
 class FigureDraws:
     """Draws of one figure, restricted to those feasible at every point."""
 
-    name: str
+    sweep: Sweep
     points: tuple[PointDraws, ...]
     edges: tuple[PointDraws, ...]
 
@@ -59,7 +57,7 @@ class FigureDraws:
 
     def pairs(self, first: dict[str, Any], second: dict[str, Any], columns: tuple[str, str]) -> RealArray:
         """(points, draws) logarithms of RCRB ratios first / second at all points that both have, series by series."""
-        spec = sweep(self.name)
+        spec = self.sweep
         series, values = spec.series
         rows = []
         for value in values:
@@ -72,16 +70,6 @@ class FigureDraws:
 
 Evidence = dict[str, FigureDraws]
 """Figures by name."""
-
-
-def load_evidence(folder: Path) -> Evidence:
-    """The finished figures that a folder of ``disac reproduce`` holds."""
-    evidence: Evidence = {}
-    for name in sweep_names():
-        if (folder / name / "summary.csv").is_file():
-            points, edges = stored_points(folder / name, sweep(name))
-            evidence[name] = FigureDraws(name, tuple(points), tuple(edges))
-    return evidence
 
 
 def over_figures(evidence: Evidence, names: Sequence[str], logs: Callable[[FigureDraws], RealArray]) -> RealArray:
@@ -103,15 +91,6 @@ def present(evidence: Evidence, names: Sequence[str]) -> tuple[str, ...]:
 
 def finite(values: RealArray) -> RealArray:
     return values[np.isfinite(values)]
-
-
-def mean_over_points(logs: RealArray) -> RealArray:
-    """Mean over points of each draw that has any."""
-    known = np.isfinite(logs)
-    counts = known.sum(axis=0)
-    sums = np.where(known, logs, 0.0).sum(axis=0)
-    means: RealArray = sums[counts > 0] / counts[counts > 0]
-    return means
 
 
 def every(draws: FigureDraws, column: str, **fields: Any) -> RealArray:

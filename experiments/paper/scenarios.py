@@ -6,6 +6,8 @@ with fewer nodes, users or antennas is a part of the draw with more.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,6 +124,20 @@ class PaperScenario:
         frequencies = subcarrier_frequencies(self.n_subcarriers, self.bandwidth_hz) * self.delay_spread_s
         rng = common_generator(key, Purpose.CHANNEL)
         return PROFILES[self.channel].draw(rng, angles, frequencies, MOST_ANTENNAS)
+
+
+def warn_of_late_paths(points: Iterable[Point]) -> None:
+    """Warn where users' paths arrive later than the cyclic prefix, with the largest share of power of all points."""
+    worst = max(map(PaperScenario.at, points), key=lambda shape: shape.late_user_power, default=PaperScenario())
+    if worst.late_user_power > 0:
+        prefix_s = (worst.n_subcarriers // 4) / worst.bandwidth_hz
+        warnings.warn(
+            f"{100 * worst.late_user_power:.2f} % of the users' power ({worst.channel}, delay spread "
+            f"{worst.delay_spread_s * 1e9:g} ns) arrives later than the cyclic prefix of {prefix_s * 1e9:g} ns (B = "
+            f"{worst.bandwidth_hz / 1e6:g} MHz, L = {worst.n_subcarriers}): the interference that real symbols would "
+            "suffer is left out of Eq. (4)",
+            stacklevel=2,
+        )
 
 
 def common_generator(key: TrialKey, purpose: Purpose) -> np.random.Generator:

@@ -1,23 +1,21 @@
-"""How long each part of ``disac reproduce`` took, summed over interruptions."""
+"""How long each study of ``disac reproduce`` took, summed over interruptions."""
 
 from __future__ import annotations
 
 import csv
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import click
 
 TIMES = "times.csv"
 
 
 @dataclass(frozen=True)
-class Took:
-    """Wall and processor time of a part, worker processes included [s]."""
+class SectionTime:
+    """Wall and processor time of a study, worker processes included [s]."""
 
     name: str
     wall_s: float
@@ -25,10 +23,15 @@ class Took:
 
 
 class Clock:
-    """Adds up the times of the parts of a folder in its ``times.csv``."""
+    """Adds up the times of the studies of a folder in its ``times.csv``.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Parameters
+    ----------
+    say : told the times of each section as it ends.
+    """
+
+    def __init__(self, folder: Path, say: Callable[[str], object] = lambda text: None) -> None:
+        self._folder, self._say = folder, say
         self._started = time.perf_counter()
 
     @property
@@ -44,11 +47,11 @@ class Clock:
             yield
         finally:
             wall, busy = time.perf_counter() - wall, _processor_seconds() - busy
-            known = {took.name: took for took in read_times(self._folder)}
-            before = known.get(name, Took(name, 0.0, 0.0))
-            known[name] = Took(name, before.wall_s + wall, before.processor_s + busy)
+            known = {found.name: found for found in read_times(self._folder)}
+            before = known.get(name, SectionTime(name, 0.0, 0.0))
+            known[name] = SectionTime(name, before.wall_s + wall, before.processor_s + busy)
             write_times(list(known.values()), self._folder)
-            click.echo(f"{name}: {wall:.0f} s, {busy:.0f} s of processor time")
+            self._say(f"{name}: {wall:.0f} s, {busy:.0f} s of processor time")
 
 
 def _processor_seconds() -> float:
@@ -56,19 +59,21 @@ def _processor_seconds() -> float:
     return now.user + now.system + now.children_user + now.children_system
 
 
-def write_times(times: list[Took], folder: Path) -> None:
+def write_times(times: list[SectionTime], folder: Path) -> None:
     """Write ``times.csv``."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / TIMES).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["name", "wall_s", "processor_s"])
-        writer.writerows([took.name, f"{took.wall_s:.1f}", f"{took.processor_s:.1f}"] for took in times)
+        writer.writerows([found.name, f"{found.wall_s:.1f}", f"{found.processor_s:.1f}"] for found in times)
 
 
-def read_times(folder: Path) -> list[Took]:
+def read_times(folder: Path) -> list[SectionTime]:
     """What ``times.csv`` in a folder holds; nothing where there is none."""
     path = folder / TIMES
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [Took(row["name"], float(row["wall_s"]), float(row["processor_s"])) for row in csv.DictReader(file)]
+        return [
+            SectionTime(row["name"], float(row["wall_s"]), float(row["processor_s"])) for row in csv.DictReader(file)
+        ]

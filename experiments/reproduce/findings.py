@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from disac.experiments.paper.agreement import TABLE, Agreement, read_agreement
 from disac.experiments.paper.claims import findings
-from disac.experiments.paper.evidence import Evidence, every, load_evidence
-from disac.experiments.paper.sweeps import sweep, sweep_names
-from disac.experiments.reproduce.clock import TIMES, Took, read_times
+from disac.experiments.paper.evidence import Evidence, every
+from disac.experiments.paper.study import PaperFigure, full_sweep, load_evidence
+from disac.experiments.reproduce.clock import TIMES, SectionTime, read_times
 from disac.experiments.runs.choices import read_choices
 from disac.experiments.statistics.verdicts import Finding
-from disac.experiments.studies.parts import part, part_findings, part_names
+from disac.experiments.study.protocol import Study, reproduced_studies, study_names
+from disac.experiments.study.run import SETTINGS, StudyRun
+from disac.experiments.study.run import TIMES as STUDY_TIMES
 
 
 def write_findings(folder: Path, path: Path, *, command: str) -> Path:
@@ -26,12 +28,14 @@ def write_findings(folder: Path, path: Path, *, command: str) -> Path:
     ----------
     command : what computed the figures.
     """
+    runs = finished_runs(folder)
     text = findings_text(
         load_evidence(folder),
         command=command,
         agreement=read_agreement(folder),
         times=read_times(folder),
-        others=part_findings(folder),
+        others=_other_findings(runs),
+        commands=_commands(runs),
         tables="figures/" if (path.parent / "figures" / TIMES).is_file() else "",
     )
     path.write_text(text, "utf-8")
@@ -46,17 +50,17 @@ def write_gallery(folder: Path, path: Path, *, pictures: Path, command: str) -> 
     pictures : folder that holds NAME.png and NAME.csv, or NAME/NAME.png and NAME/summary.csv.
     command : what computed the figures, a ``disac reproduce`` with options.
     """
-    judged = [*findings(load_evidence(folder)), *part_findings(folder)]
+    runs = finished_runs(folder)
+    judged = [*findings(load_evidence(folder)), *_other_findings(runs)]
     lines = ["# The paper's figures, computed again", ""]
-    for name in (*sweep_names(), *part_names()):
+    for run in runs:
+        name = run.study.name
         for picture, table in (
             (pictures / f"{name}.png", pictures / f"{name}.csv"),
             (pictures / name / f"{name}.png", pictures / name / "summary.csv"),
         ):
             if picture.is_file():
-                lines += Section.of(name, folder / name).lines(
-                    _link(picture, path), _link(table, path), judged, command
-                )
+                lines += _section(run, _link(picture, path), _link(table, path), judged)
     path.write_text("\n".join(lines), "utf-8")
     return path
 
@@ -72,10 +76,15 @@ def publish(folder: Path, docs: Path, *, command: str) -> list[Path]:
     pictures = docs / "figures"
     pictures.mkdir(parents=True, exist_ok=True)
     copied = []
-    for name in (*sweep_names(), *part_names()):
-        for source, target in ((f"{name}.png", f"{name}.png"), ("summary.csv", f"{name}.csv")):
-            if (folder / name / source).is_file():
-                copied.append(Path(shutil.copy(folder / name / source, pictures / target)))
+    for run in finished_runs(folder):
+        name = run.study.name
+        for source, target in (
+            (f"{name}.png", f"{name}.png"),
+            ("summary.csv", f"{name}.csv"),
+            (f"{STUDY_TIMES}.csv", f"{name}-{STUDY_TIMES}.csv"),
+        ):
+            if (run.folder / source).is_file():
+                copied.append(Path(shutil.copy(run.folder / source, pictures / target)))
     for table in (TABLE, TIMES):
         if (folder / table).is_file():
             copied.append(Path(shutil.copy(folder / table, pictures / table)))
@@ -86,59 +95,49 @@ def publish(folder: Path, docs: Path, *, command: str) -> list[Path]:
     ]
 
 
-def _command(name: str, command: str) -> str:
-    """What computes a figure or part as it was in ``command``, a ``disac reproduce`` with options."""
-    options = command.removeprefix("disac reproduce").replace(" --check", "")
-    return f"disac reproduce --only {name}{options}" if name in part_names() else f"disac run {name}{options}"
+def finished_runs(folder: Path) -> list[StudyRun[Any]]:
+    """The finished runs that a folder of ``disac reproduce`` holds, the paper's in the order of the docs first."""
+    names = dict.fromkeys([*(study.name for study in reproduced_studies()), *study_names()])
+    folders = [folder / name for name in names]
+    runs = [StudyRun.load(place) for place in folders if (place / SETTINGS).is_file()]
+    return [run for run in runs if run.is_complete]
+
+
+def _other_findings(runs: Sequence[StudyRun[Any]]) -> list[Finding]:
+    """Claims of the studies that are no figures of the paper: those are judged together."""
+    others = [run for run in runs if not isinstance(run.study, PaperFigure)]
+    return [finding for run in others for finding in run.study.judge(run, run.rows())]
+
+
+def _commands(runs: Sequence[StudyRun[Any]]) -> dict[str, str]:
+    """What repeats each study."""
+    return {run.study.name: run.rerun_line for run in runs}
 
 
 def _link(target: Path, page: Path) -> str:
     return Path(os.path.relpath(target, page.parent)).as_posix()
 
 
-@dataclass(frozen=True)
-class Section:
-    """A figure's section of the gallery."""
-
-    name: str
-    title: str
-    caption: str
-    unstated: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(cls, name: str, folder: Path) -> Section:
-        """That of a figure, table or part, with the choices that its folder holds."""
-        if name in part_names():
-            return cls(name, part(name).title, part(name).caption, read_choices(folder))
-        spec = sweep(name)
-        return cls(name, spec.title, f"{spec.compared} {_BARS[spec.kind]}", read_choices(folder))
-
-    def lines(self, picture: str, table: str, judged: Sequence[Finding], command: str) -> list[str]:
-        """Markdown with the picture, its command and data, the verdicts it decides and the choices behind it."""
-        verdicts = [finding for finding in judged if self.name in finding.figures]
-        return [
-            f"## {self.name}: {self.title}",
-            "",
-            f"![{self.title}]({picture})",
-            "",
-            f"`{_command(self.name, command)}` ([data]({table})). {self.caption}",
-            "",
-            "What it decides, alone or with others ([findings](findings.md)):",
-            "",
-            *(f"- {finding.claim}: **{finding.verdict}**" for finding in verdicts),
-            "",
-            "What the paper leaves unstated, and what was chosen:",
-            "",
-            *(f"- {topic}: {choice}" for topic, choice in self.unstated),
-            "",
-        ]
-
-
-_BARS = {
-    "modes": "Bands are 95 % intervals over draws.",
-    "designs": "Bands are 95 % intervals over draws.",
-    "times": "Medians, bars from the lower to the upper quartile.",
-}
+def _section(run: StudyRun[Any], picture: str, table: str, judged: Sequence[Finding]) -> list[str]:
+    """Markdown with the picture, its command and data, the verdicts it decides and the choices behind it."""
+    study: Study[Any] = run.study
+    verdicts = [finding for finding in judged if study.name in finding.figures]
+    return [
+        f"## {study.name}: {study.title}",
+        "",
+        f"![{study.title}]({picture})",
+        "",
+        f"`{run.rerun_line}` ([data]({table})). {study.caption}",
+        "",
+        "What it decides, alone or with others ([findings](findings.md)):",
+        "",
+        *(f"- {finding.claim}: **{finding.verdict}**" for finding in verdicts),
+        "",
+        "What the paper leaves unstated, and what was chosen:",
+        "",
+        *(f"- {topic}: {choice}" for topic, choice in read_choices(run.folder)),
+        "",
+    ]
 
 
 def _agreement_lines(agreement: Sequence[Agreement], tables: str) -> list[str]:
@@ -159,7 +158,7 @@ def _agreement_lines(agreement: Sequence[Agreement], tables: str) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for item in agreement:
-        spec = sweep(item.figure)
+        spec = full_sweep(item.figure)
         native, other = (
             _certified(ends) for ends in ((item.native_bound, item.native_value), (item.other_bound, item.other_value))
         )
@@ -176,12 +175,12 @@ def _certified(ends: tuple[float, float]) -> str:
     return f"[{low:.7f}, {high:.7f}]"
 
 
-def _time_lines(times: Sequence[Took], tables: str) -> list[str]:
+def _time_lines(times: Sequence[SectionTime], tables: str) -> list[str]:
     if not times:
         return []
     wall, busy = (sum(seconds) / 60 for seconds in zip(*((t.wall_s, t.processor_s) for t in times), strict=True))
     slowest = ", ".join(
-        f"{took.name} {took.processor_s / 60:.1f}" for took in sorted(times, key=lambda t: -t.processor_s)[:4]
+        f"{item.name} {item.processor_s / 60:.1f}" for item in sorted(times, key=lambda t: -t.processor_s)[:4]
     )
     return [
         f"Computed in {wall:.1f} min, {busy:.1f} min of processor time (most of it: {slowest}; "
@@ -194,8 +193,9 @@ def findings_text(
     *,
     command: str,
     agreement: Sequence[Agreement] = (),
-    times: Sequence[Took] = (),
+    times: Sequence[SectionTime] = (),
     others: Sequence[Finding] = (),
+    commands: Mapping[str, str] | None = None,
     tables: str = "",
 ) -> str:
     """The Markdown of :func:`write_findings`.
@@ -203,9 +203,10 @@ def findings_text(
     Parameters
     ----------
     others : claims besides those of the figures.
+    commands : what repeats each study, by its name.
     tables : where the page finds the tables of times and of two solvers, with a slash at its end, or empty.
     """
-    draws = ", ".join(f"{name} {evidence[name].trials.size}" for name in sweep_names() if name in evidence)
+    draws = ", ".join(f"{name} {found.trials.size}" for name, found in evidence.items())
     gaps = [every(figure, "gap") for figure in evidence.values()]
     worst = max((float(gap.max()) for gap in gaps if gap.size), default=math.nan)
     lines = [
@@ -223,17 +224,17 @@ def findings_text(
         "",
         "## Bounds",
         "",
-        *_table(findings(evidence), command),
+        *_table(findings(evidence), commands or {}),
     ]
     if others:
-        lines += ["", "## Waveforms, channels and what else was tried", "", *_table(others, command)]
+        lines += ["", "## Waveforms, channels and what else was tried", "", *_table(others, commands or {})]
     return "\n".join([*lines, *_agreement_lines(agreement, tables), ""])
 
 
-def _table(judged: Sequence[Finding], command: str) -> list[str]:
+def _table(judged: Sequence[Finding], commands: Mapping[str, str]) -> list[str]:
     rows = [
         f"| {finding.claim} | {finding.verdict} | {finding.effect} "
-        f"| {', '.join(f'`{_command(name, command)}`' for name in finding.figures)} |"
+        f"| {', '.join(f'`{commands.get(name, name)}`' for name in finding.figures)} |"
         for finding in judged
     ]
     return ["| claim | verdict | effect, 95 % interval | command |", "|---|---|---|---|", *rows]

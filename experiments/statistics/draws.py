@@ -112,6 +112,21 @@ def summarize(points: Sequence[PointDraws], edges: Sequence[PointDraws] = (), *,
     return [*rows, *(_edge_row(edge) for edge in edges)]
 
 
+def summarize_times(points: Sequence[PointDraws], *, paired: bool = True) -> list[Row]:
+    """Quartiles of the run times, one row per point over the draws of :func:`summarize`; no rerun repeats them."""
+    rows = []
+    for point in points:
+        shared = common_trials(points if paired else [point])
+        row: Row = {**point.fields, "draws": len(shared)}
+        for name in TIMES:
+            row |= _quartiles(name, point.values(name, shared))
+        wall = point.values("solve_seconds", shared) + point.values("compile_seconds", shared)
+        row |= _quartiles("build_and_solve_seconds", wall)
+        row |= _quartiles("processor_seconds", wall * point.values("processor_share", shared))
+        rows.append(row)
+    return rows
+
+
 def _loss(point: PointDraws, column: str, name: str, shared: NDArray[np.intp]) -> Row:
     values, bounds = point.values(column, shared), point.values("lower_bound_m2", shared)
     known = np.isfinite(values)
@@ -127,11 +142,6 @@ def _quality(point: PointDraws, shared: NDArray[np.intp]) -> Row:
         "worst_gap": float(np.max(gap, initial=0.0)),
         "worst_residual": float(np.max(residual[np.isfinite(residual)], initial=0.0)),
     }
-    for name in TIMES:
-        row |= _quartiles(name, point.values(name, shared))
-    wall = point.values("solve_seconds", shared) + point.values("compile_seconds", shared)
-    row |= _quartiles("build_and_solve_seconds", wall)
-    row |= _quartiles("processor_seconds", wall * point.values("processor_share", shared))
     row["iterations"] = float(np.median(point.values("iterations", shared)))
     variables = point.values("variables", shared)
     if point.fields.get("solver", "native") == "native" and np.all(np.isfinite(variables)) and variables.size:

@@ -118,3 +118,12 @@ def root_ratio(
     error = float(np.std(influence, ddof=1) / np.sqrt(numerator.size))
     half = float(stdtrit(numerator.size - 1, (1 + level) / 2)) * error / 2
     return root, Interval(root * np.exp(-half), root * np.exp(half), level, "delta method, t")
+
+
+def mean_over_points(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(points, draws) to the mean over points of each draw that has any."""
+    known = np.isfinite(logs)
+    counts = known.sum(axis=0)
+    sums = np.where(known, logs, 0.0).sum(axis=0)
+    means: NDArray[np.float64] = sums[counts > 0] / counts[counts > 0]
+    return means

@@ -9,7 +9,7 @@ from typing import Literal
 Verdict = Literal["confirmed", "refuted", "only under conditions", "undecided"]
 
 
-def together(verdicts: Sequence[Verdict]) -> Verdict:
+def joint_verdict(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on a claim that several cases share; under conditions where some confirm and some refute it."""
     kinds = set(verdicts)
     if len(kinds) == 1:

@@ -1,25 +1,31 @@
-"""Which estimator attains which CRB at the paper's SNR, from which prior area, and where the OFDM numbers object."""
+"""Study "estimators": which estimator attains which CRB, from which prior area, and where the OFDM numbers object."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
+from pydantic import Field
 
+from disac.experiments.paper.figures import MODE_LOOKS
 from disac.experiments.paper.scenarios import PaperScenario
-from disac.experiments.paper.sweeps import sweep
+from disac.experiments.paper.study import full_sweep
 from disac.experiments.plotting.figures import bound_line, figure, log_ordinate, save
-from disac.experiments.statistics.draws import PointDraws, Row, read_draws
+from disac.experiments.statistics.draws import PointDraws, Row
 from disac.experiments.statistics.intervals import Interval, bootstrap_rmse_interval, clustered_error_rate_interval
-from disac.experiments.statistics.verdicts import Finding, Verdict, together
+from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
 from disac.experiments.studies.link import BOUND_OF_MODE
-from disac.experiments.studies.parts import Effort, Part
-from disac.experiments.studies.waveform import ATTAINED_WITHIN, feasible_draws, gross_errors, within
-from disac.experiments.studies.waveform_trial import Case, Scene, WaveformSweep
+from disac.experiments.studies.waveform import ATTAINED_WITHIN, gross_errors, within
+from disac.experiments.studies.waveform_trial import Case, SceneThresholds, WaveformSweep, feasible_draws
+from disac.experiments.study.protocol import Campaign, Study, register_study
+from disac.experiments.study.run import StudyRun
+from disac.experiments.study.settings import StudySettings, setting
 from disac.experiments.trials.keys import PointValue, TrialKey
 
 if TYPE_CHECKING:
@@ -30,11 +36,10 @@ if TYPE_CHECKING:
 
 RealArray = NDArray[np.float64]
 
-STORE = "run.sqlite"
-FIG4: tuple[tuple[str, PointValue], ...] = (("layout", "fig4"), ("n_nodes", 4), ("n_targets", 2), ("n_users", 2))
-THRESHOLD_DB = 30.0
 AREA_M = 120.0
 """Side of the default search area [m]."""
+AREAS_AT_HZ = 10e6
+"""Bandwidth at which the other areas are searched [Hz]."""
 _SHIFT = 1.06
 """Factor between neighbouring markers at one bandwidth."""
 
@@ -47,33 +52,93 @@ LABELS = {
     "aoa-nuisance": "AOA, delays unknown",
 }
 
-
-@dataclass(frozen=True)
-class Scale:
-    """What is computed: bandwidths for every estimator, sides of the area for the hybrid one, draws, trials of each."""
-
-    bandwidths_hz: tuple[float, ...]
-    areas_m: tuple[float, ...]
-    draws: int
-    trials: int
+Mode = Literal["hybrid", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance"]
+Hertz = Annotated[float, Field(gt=0.0, le=1e12)]
+Metres = Annotated[float, Field(gt=0.0, le=1e5)]
 
 
-FULL = Scale((1e6, 10e6, 100e6), (30.0, 480.0), 4, 300)
-QUICK = Scale((10e6,), (480.0,), 2, 10)
+class EstimatorSettings(StudySettings):
+    """What decides the numbers of the study."""
+
+    modes: tuple[Mode, ...] = setting(MODES, "Estimators.", option="mode")
+    bandwidth_hz: tuple[Hertz, ...] = setting(
+        (1e6, 10e6, 100e6), "Bandwidths for every estimator in the area of 120 m [Hz].", quick=(10e6,)
+    )
+    area_side_m: tuple[Metres, ...] = setting(
+        (30.0, 480.0), "Sides of the other square areas, for the hybrid one at 10 MHz [m].", quick=(480.0,)
+    )
+    draws: int = setting(4, "Draws of channels and amplitudes.", quick=2, ge=2, grows=True)
+    trials: int = setting(300, "Trials of each draw.", quick=10, ge=2, grows=True)
+    sinr_db: float = setting(30.0, "SINR threshold Gamma_c of P.2 [dB].", ge=-300.0, le=300.0)
+    n_antennas: int | None = setting(None, "Antennas per node in place of 6.", ge=1, le=16)
+    n_subcarriers: int | None = setting(None, "Subcarriers in place of 16.", ge=4, le=1024)
+
+    @property
+    def scene(self) -> dict[str, PointValue]:
+        """Fig. 4's scene as fields of :class:`PaperScenario`."""
+        own = {"n_antennas": self.n_antennas, "n_subcarriers": self.n_subcarriers}
+        fields: dict[str, PointValue] = {"layout": "fig4", "n_nodes": 4, "n_targets": 2, "n_users": 2}
+        return fields | {name: value for name, value in own.items() if value is not None}
 
 
-def cases(scale: Scale, seed: int) -> tuple[Case, ...]:
-    """Every estimator at every bandwidth in the default area, and the hybrid one at 10 MHz in the others."""
-    wanted = [(mode, bandwidth, AREA_M) for bandwidth in scale.bandwidths_hz for mode in MODES]
-    wanted += [("hybrid", 10e6, area) for area in scale.areas_m]
-    draws = feasible_draws(Scene("fig4", FIG4, (THRESHOLD_DB,)), scale.draws, seed)
+@register_study("estimators")
+class Estimators(Study[EstimatorSettings]):
+    """Every estimator at the paper's SNR beside its own bound."""
+
+    summary = "Which estimator attains its bound, from which search area, and what the OFDM numbers allow."
+    title = "Which estimator attains its bound, and from which area"
+    caption = "Markers: measured RMSE; lines: realized RCRB of each estimator's own bound; 95 % intervals."
+    place = 11
+    Settings = EstimatorSettings
+
+    def campaigns(self, run: StudyRun[EstimatorSettings]) -> Iterator[Campaign]:
+        """Every estimator at every bandwidth in the default area, and the hybrid one at 10 MHz in the others."""
+        sweep = WaveformSweep(cases(run.settings), run.settings.seed)
+        yield Campaign(sweep, trials=run.settings.trials, unit="trial", batch_size=run.settings.trials)
+
+    def summarize(self, run: StudyRun[EstimatorSettings]) -> list[Row]:
+        """One row per estimator, bandwidth and area."""
+        return [item.row() for item in grouped(run.draws())]
+
+    def plot(self, run: StudyRun[EstimatorSettings], rows: Sequence[Row]) -> None:
+        """RMSE and bounds."""
+        plot_estimators(rows, run.stem)
+
+    def judge(self, run: StudyRun[EstimatorSettings], rows: Sequence[Row]) -> list[Finding]:
+        """Claims on estimators, area and OFDM numbers."""
+        found = grouped(run.draws())
+        judged = [*(_attains(found, mode) for mode in run.settings.modes), _areas(found)]
+        return [*(finding for finding in judged if finding is not None), ofdm_finding()]
+
+    def unstated(self, settings: EstimatorSettings) -> tuple[tuple[str, str], ...]:
+        """What the paper leaves open."""
+        return (
+            (
+                "draws, trials of each",
+                f"{settings.draws} draws of channels and amplitudes, {settings.trials} trials of each",
+            ),
+            ("how a target is found", "maximum likelihood over a square search area that knows nothing of the targets"),
+            (
+                "cyclic prefix",
+                "not given in the paper; the link takes it as long enough, the table says where it is not",
+            ),
+            ("number of OFDM symbols", "16"),
+        )
+
+
+def cases(settings: EstimatorSettings) -> tuple[Case, ...]:
+    """Points of the waveforms: each estimator, bandwidth and area in the first draws that reach the threshold."""
+    wanted = [(mode, bandwidth, AREA_M) for bandwidth in settings.bandwidth_hz for mode in settings.modes]
+    wanted += [("hybrid", AREAS_AT_HZ, area) for area in settings.area_side_m]
+    scene = SceneThresholds("fig4", tuple(settings.scene.items()), (settings.sinr_db,))
+    draws = feasible_draws(scene, settings.draws, settings.seed)
     return tuple(
         tuple(
             {
-                **dict(FIG4),
+                **settings.scene,
                 "design": "p2",
                 "phases": "random",
-                "sinr_db": THRESHOLD_DB,
+                "sinr_db": settings.sinr_db,
                 "modulation": "256qam",
                 "mode": mode,
                 "bandwidth_hz": bandwidth,
@@ -86,33 +151,8 @@ def cases(scale: Scale, seed: int) -> tuple[Case, ...]:
     )
 
 
-def compute(folder: Path, effort: Effort) -> list[Row]:
-    """Localize with every estimator, or go on with what the folder holds, and write summary and picture."""
-    from disac.experiments.campaign.runner import run_campaign
-    from disac.experiments.paper.job import DrawBar
-    from disac.experiments.runs.tables import write_csv
-
-    scale = QUICK if effort.quick else FULL
-    with DrawBar("estimators", every=200) as bar:
-        run_campaign(
-            WaveformSweep(cases(scale, effort.seed), effort.seed),
-            folder / STORE,
-            seed=effort.seed,
-            trials=scale.trials,
-            workers=effort.workers,
-            batch_size=scale.trials,
-            progress=bar,
-            resume=True,
-            rerun_line=effort.rerun_line,
-        )
-    rows = [localized.row() for localized in read(folder)]
-    write_csv(rows, folder / "summary.csv")
-    plot(rows, folder / "estimators")
-    return rows
-
-
 @dataclass(frozen=True)
-class Localized:
+class EstimatorTrials:
     """All trials of one estimator at one bandwidth in one area, over the draws."""
 
     mode: str
@@ -181,23 +221,20 @@ class Localized:
         )
 
 
-def read(folder: Path) -> list[Localized]:
-    """What a folder of ``disac run estimators`` holds; points without all their trials are left out."""
+def grouped(points: Sequence[PointDraws]) -> list[EstimatorTrials]:
+    """The points of a run by estimator, bandwidth and area."""
     groups: dict[tuple[str, float, float], list[PointDraws]] = {}
-    points = read_draws(folder / STORE)
-    most = max(point.n_draws for point in points)
     for point in points:
-        if point.n_draws == most:
-            f = point.fields
-            key = (str(f["mode"]), float(f["bandwidth_hz"]), float(f["area_side_m"]))
-            groups.setdefault(key, []).append(point)
-    return [Localized(*key, tuple(found)) for key, found in sorted(groups.items())]
+        if point.columns["trial"].size == 0:
+            continue  # no trial has an estimate
+        f = point.fields
+        key = (str(f["mode"]), float(f["bandwidth_hz"]), float(f["area_side_m"]))
+        groups.setdefault(key, []).append(point)
+    return [EstimatorTrials(*key, tuple(found)) for key, found in sorted(groups.items())]
 
 
-def plot(rows: Sequence[Row], stem: Path) -> list[Path]:
+def plot_estimators(rows: Sequence[Row], stem: Path) -> list[Path]:
     """RMSE of every estimator with its own bound against bandwidth, and the hybrid one against the area's side."""
-    from disac.experiments.paper.figures import MODE_LOOKS
-
     modes = ("tof-genie", "aoa-genie", "hybrid", "tof-nuisance", "aoa-nuisance")
     with figure(figsize=(7.0, 3.4)) as fig:
         left, right = fig.subplots(1, 2, width_ratios=(3, 2))
@@ -240,8 +277,6 @@ def _draw_mode(ax: Axes, rows: Sequence[Row], look: Look, dash: str, shift: floa
 
 
 def _handles() -> list[Any]:
-    from matplotlib.lines import Line2D
-
     return [
         Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="markers: RMSE, 95 % interval"),
         Line2D([], [], color="k", lw=0.8, label="lines: realized RCRB"),
@@ -249,35 +284,31 @@ def _handles() -> list[Any]:
 
 
 def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     axis.set_ticks(values)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_ticks([], minor=True)
 
 
-def judge(folder: Path) -> list[Finding]:
-    """Claims on estimators, area and OFDM numbers."""
-    found = read(folder)
-    return [*(_attains(found, mode) for mode in MODES), _areas(found), ofdm_finding()]
-
-
-def _attains(found: Sequence[Localized], mode: str) -> Finding:
+def _attains(found: Sequence[EstimatorTrials], mode: str) -> Finding | None:
     own = [item for item in found if item.mode == mode and item.area_m == AREA_M]
+    if not own:
+        return None
     return Finding(
         f"At the paper's SNR {LABELS[mode]} attains its own CRB (Fig. 4's scene, P.2, 120 m square; RMSE within "
         f"{ATTAINED_WITHIN:.0%} of the realized RCRB)",
-        together([item.verdict for item in own]),
+        joint_verdict([item.verdict for item in own]),
         "RMSE over realized RCRB: " + "; ".join(f"B = {item.bandwidth_hz / 1e6:g} MHz {item.text()}" for item in own),
         ("estimators",),
     )
 
 
-def _areas(found: Sequence[Localized]) -> Finding:
+def _areas(found: Sequence[EstimatorTrials]) -> Finding | None:
     own = [item for item in found if item.mode == "hybrid" and item.bandwidth_hz == 10e6]
+    if not own:
+        return None
     return Finding(
         "The hybrid CRB is attained from any prior area tried (B = 10 MHz)",
-        together([item.verdict for item in own]),
+        joint_verdict([item.verdict for item in own]),
         "RMSE over realized RCRB: " + "; ".join(f"square of {item.area_m:g} m {item.text()}" for item in own),
         ("estimators",),
     )
@@ -290,11 +321,11 @@ def ofdm_finding() -> Finding:
 
     parts, clean = [], []
     for name in ("fig4a", "fig4b", "fig5", "fig6", "fig7", "fig8", "fig9"):
-        spec = sweep(name)
+        spec = full_sweep(name)
         value = spec.series[1][-1]
         points = [{**spec.fixed, spec.series[0]: value}]
         if spec.x == "bandwidth_hz":
-            points = [{**points[0], "bandwidth_hz": spec.full.grid[end]} for end in (0, -1)]
+            points = [{**points[0], "bandwidth_hz": spec.grid[end]} for end in (0, -1)]
         for point in points:
             scenario = PaperScenario.at(point).draw(TrialKey(0, 0, 0))
             about = scenario.describe()
@@ -314,18 +345,3 @@ def ofdm_finding() -> Finding:
         "; ".join(parts),
         ("estimators",),
     )
-
-
-PART = Part(
-    name="estimators",
-    title="Which estimator attains its bound, and from which area",
-    caption="Markers: measured RMSE; lines: realized RCRB of each estimator's own bound; 95 % intervals.",
-    compute=compute,
-    judge=judge,
-    unstated=(
-        ("draws, trials of each", f"{FULL.draws} draws of channels and amplitudes, {FULL.trials} trials of each"),
-        ("how a target is found", "maximum likelihood over a square search area that knows nothing of the targets"),
-        ("cyclic prefix", "not given in the paper; the link takes it as long enough, the table says where it is not"),
-        ("number of OFDM symbols", "16"),
-    ),
-)

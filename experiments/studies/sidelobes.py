@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.plotting.figures import design_name, figure, save, series_marker
-from disac.experiments.runs.tables import read_csv
 from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.statistics.means import student_half_width
 from disac.experiments.statistics.verdicts import Finding, Verdict
-from disac.experiments.studies.parts import Effort, Part
 from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, signals_of
 from disac.experiments.study.protocol import Study, register_study
-from disac.experiments.study.run import Execution, StudyRun, run_study
+from disac.experiments.study.run import StudyRun
 from disac.experiments.study.scene import SceneSettings, warn_of_contradictions
 from disac.experiments.study.settings import Count, Decibels, setting
 
@@ -345,18 +343,3 @@ def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
             f"{row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
             f"{'' if row['draws'] > 1 else ', no interval from one draw'}"
         )
-
-
-def _compute(folder: Path, effort: Effort) -> None:
-    settings = SidelobeSettings.chosen({"seed": effort.seed}, quick=effort.quick)
-    run_study(Sidelobes(), settings, folder, resume=True, quick=effort.quick, execution=Execution(effort.workers))
-
-
-PART = Part(
-    name="sidelobes",
-    title=Sidelobes.title,
-    caption=Sidelobes.caption,
-    compute=_compute,
-    judge=lambda folder: judge_sidelobes(read_csv(folder / "summary.csv")),
-    unstated=(),
-)

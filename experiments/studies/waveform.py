@@ -1,4 +1,4 @@
-"""What the waveform says of the designs: RMSE, SINR, bit errors and outage per design and threshold, phases or not."""
+"""Study "verdict": what the waveform says of the designs: RMSE, SINR, bit errors and outage, phases known or not."""
 
 from __future__ import annotations
 
@@ -6,60 +6,147 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.paper.evidence import mean_over_points
 from disac.experiments.paper.scenarios import PaperScenario
-from disac.experiments.statistics.draws import PointDraws, Row, read_draws
+from disac.experiments.statistics.draws import PointDraws, Row
 from disac.experiments.statistics.intervals import (
     Interval,
     bootstrap_rmse_interval,
     clustered_error_rate_interval,
 )
-from disac.experiments.statistics.means import Ratio
-from disac.experiments.statistics.verdicts import Finding, Verdict, together
-from disac.experiments.studies.parts import Effort, Part
+from disac.experiments.statistics.means import Ratio, mean_over_points
+from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
 from disac.experiments.studies.waveform_figure import plot_verdict
-from disac.experiments.studies.waveform_trial import LABELS, SENT, Case, Scene, WaveformSweep
-from disac.experiments.trials.keys import TrialKey
+from disac.experiments.studies.waveform_trial import LABELS, SENT, Case, SceneThresholds, WaveformSweep, feasible_draws
+from disac.experiments.study.protocol import Campaign, Study, register_study
+from disac.experiments.study.run import StudyRun
+from disac.experiments.study.settings import StudySettings, setting
+from disac.experiments.trials.keys import PointValue
 
 RealArray = NDArray[np.float64]
 
-STORE = "run.sqlite"
 ATTAINED_WITHIN = 0.05
 """The bound counts as attained where the interval of RMSE over realized RCRB lies this near to 1."""
 
 MOST_OUTAGE = 0.01
 """Users get the threshold where at most this share of them and of subcarriers is momentarily below it."""
 
-MODULATION_AT = {0.0: "qpsk", 10.0: "16qam", 20.0: "64qam", 30.0: "256qam"}
-"""The QAM order that makes errors at each threshold [dB] common enough to count."""
+MODULATION_FROM = {0.0: "qpsk", 10.0: "16qam", 20.0: "64qam", 30.0: "256qam"}
+"""The QAM order that makes errors from each threshold [dB] on common enough to count."""
 
 FOUND = "sq_error_m2 where the search did not miss"
 """A column's name for the squared errors of the trials in which the search found the likeliest position."""
 
-FIG5 = (("n_nodes", 2), ("n_targets", 2), ("n_users", 2))
-FIG7 = (("n_nodes", 4), ("n_targets", 1), ("n_users", 1))
 _ONE = (("n_nodes", 2), ("n_targets", 1), ("n_users", 1))
-FULL = (
-    Scene("fig5", FIG5, (0.0, 10.0, 20.0)),
-    Scene("fig6", (("n_nodes", 2), ("n_targets", 3), ("n_users", 1)), (0.0, 10.0, 20.0)),
-    Scene("fig7", FIG7, (0.0, 10.0, 20.0, 30.0)),
-    Scene("fig8 at 1 MHz", (*_ONE, ("bandwidth_hz", 1e6)), (30.0,)),
-    Scene("fig8 at 100 MHz", (*_ONE, ("bandwidth_hz", 100e6)), (30.0,)),
-    Scene("fig9 with M = 4", (*_ONE, ("bandwidth_hz", 5e6), ("n_antennas", 4)), (30.0,)),
-    Scene("fig9 with M = 12", (*_ONE, ("bandwidth_hz", 5e6), ("n_antennas", 12)), (30.0,)),
-)
-QUICK = (Scene("fig5", FIG5, (0.0, 20.0)), Scene("fig7", FIG7, (20.0,)))
-FULL_DRAWS, FULL_TRIALS = 6, 40
-QUICK_DRAWS, QUICK_TRIALS = 2, 16
+SCENES: dict[str, tuple[str, tuple[tuple[str, PointValue], ...]]] = {
+    "fig5": ("fig5", (("n_nodes", 2), ("n_targets", 2), ("n_users", 2))),
+    "fig6": ("fig6", (("n_nodes", 2), ("n_targets", 3), ("n_users", 1))),
+    "fig7": ("fig7", (("n_nodes", 4), ("n_targets", 1), ("n_users", 1))),
+    "fig8-narrow": ("fig8 at 1 MHz", (*_ONE, ("bandwidth_hz", 1e6))),
+    "fig8-wide": ("fig8 at 100 MHz", (*_ONE, ("bandwidth_hz", 100e6))),
+    "fig9-few": ("fig9 with M = 4", (*_ONE, ("bandwidth_hz", 5e6), ("n_antennas", 4))),
+    "fig9-many": ("fig9 with M = 12", (*_ONE, ("bandwidth_hz", 5e6), ("n_antennas", 12))),
+}
+"""Scenes by their names in options: what tables call them, and fields of :class:`PaperScenario`."""
 
 
-def cases(scenes: Sequence[Scene], n_draws: int, seed: int) -> tuple[Case, ...]:
+class VerdictSettings(StudySettings):
+    """What decides the numbers of the study."""
+
+    scenes: tuple[str, ...] = setting(
+        (
+            "fig5@0/10/20",
+            "fig6@0/10/20",
+            "fig7@0/10/20/30",
+            "fig8-narrow@30",
+            "fig8-wide@30",
+            "fig9-few@30",
+            "fig9-many@30",
+        ),
+        f"Scenes with their SINR thresholds [dB], SCENE@T1/T2; scenes are {', '.join(SCENES)}.",
+        quick=("fig5@0/20", "fig7@20"),
+    )
+    draws: int = setting(6, "Draws of channels and amplitudes per scene.", quick=2, ge=2, grows=True)
+    trials: int = setting(40, "Trials of each draw.", quick=16, ge=2, grows=True)
+    n_antennas: int | None = setting(None, "Antennas per node in place of the scenes'.", ge=1, le=16)
+    n_subcarriers: int | None = setting(None, "Subcarriers in place of the scenes' 16.", ge=2, le=1024)
+
+    def sent_scenes(self) -> list[SceneThresholds]:
+        """The scenes with their thresholds.
+
+        Raises
+        ------
+        ValueError : an unknown scene, or thresholds that are no numbers.
+        """
+        own = {"n_antennas": self.n_antennas, "n_subcarriers": self.n_subcarriers}
+        replaced = {name: value for name, value in own.items() if value is not None}
+        found = []
+        for text in self.scenes:
+            name, _, thresholds = text.partition("@")
+            try:
+                title, fields = SCENES[name]
+                levels = tuple(float(level) for level in thresholds.split("/"))
+            except (KeyError, ValueError):
+                known = ", ".join(SCENES)
+                raise ValueError(f"scenes = {text!r}: must be SCENE@T1/T2 with a scene of {known}") from None
+            found.append(SceneThresholds(title, tuple((dict(fields) | replaced).items()), levels))
+        return found
+
+
+@register_study("verdict")
+class WaveformVerdict(Study[VerdictSettings]):
+    """The designs of the paper's scenes go over the link, their inter-node phases known or not."""
+
+    summary = "RMSE, SINR, bit errors and outage of every design as sent, inter-node phases known or not."
+    title = "The waveform's verdict on the designs"
+    caption = (
+        "Markers: measured, 95 % intervals; RMSE intervals resample draws. Lines: realized RCRB (left) and exact bit "
+        "error theory (middle). Outage: share of users and subcarriers whose momentary SINR is below the threshold."
+    )
+    place = 10
+    Settings = VerdictSettings
+
+    def campaigns(self, run: StudyRun[VerdictSettings]) -> Iterator[Campaign]:
+        """All designs of all scenes in the first draws that can reach every threshold of the scene by P.2."""
+        settings = run.settings
+        sweep = WaveformSweep(cases(settings.sent_scenes(), settings.draws, settings.seed), settings.seed)
+        yield Campaign(sweep, trials=settings.trials, unit="trial", batch_size=settings.trials)
+
+    def summarize(self, run: StudyRun[VerdictSettings]) -> list[Row]:
+        """One row per scene, design, phases and threshold."""
+        return list(Transmissions.of(run.draws()).rows(run.settings.seed))
+
+    def plot(self, run: StudyRun[VerdictSettings], rows: Sequence[Row]) -> None:
+        """The scenes with several thresholds, or all where none has."""
+        scenes = run.settings.sent_scenes()
+        swept = [scene for scene in scenes if len(scene.thresholds_db) > 1] or scenes
+        shown = [row for row in rows if row["scene"] in {scene.name for scene in swept}]
+        plot_verdict(shown, swept, run.stem)
+
+    def judge(self, run: StudyRun[VerdictSettings], rows: Sequence[Row]) -> list[Finding]:
+        """Claims that the waveform decides."""
+        return judge_waveforms(Transmissions.of(run.draws()))
+
+    def unstated(self, settings: VerdictSettings) -> tuple[tuple[str, str], ...]:
+        """What the paper leaves open."""
+        return (
+            (
+                "how the paper's designs meet unknown phases",
+                "one uniform phase per node and trial, constant over 16 symbols",
+            ),
+            ("phases known", "those that the design was made for, in every trial"),
+            ("modulation", "QPSK, 16-, 64- and 256-QAM at 0, 10, 20 and 30 dB, so that errors can be counted"),
+            ("draws, trials", f"{settings.draws} draws a scene, {settings.trials} trials of each"),
+            ("draws", "the first ones in which P.2 can reach the highest threshold shown"),
+            ("precoders of P.1 and of block-diagonal P.1", "refined by a local search in every draw"),
+        )
+
+
+def cases(scenes: Sequence[SceneThresholds], n_draws: int, seed: int) -> tuple[Case, ...]:
     """All designs of all scenes in the first draws that can reach every threshold of the scene by P.2."""
     return tuple(
         tuple(
@@ -69,7 +156,7 @@ def cases(scenes: Sequence[Scene], n_draws: int, seed: int) -> tuple[Case, ...]:
                 "design": design,
                 "phases": phases,
                 "sinr_db": threshold,
-                "modulation": MODULATION_AT[threshold],
+                "modulation": _modulation(threshold),
                 "mode": "hybrid",
                 "draw": draw,
             }.items()
@@ -81,53 +168,12 @@ def cases(scenes: Sequence[Scene], n_draws: int, seed: int) -> tuple[Case, ...]:
     )
 
 
-def feasible_draws(scene: Scene, n_draws: int, seed: int) -> list[int]:
-    """Numbers of the first draws whose interleaved signals reach the highest threshold; others follow from them."""
-    from disac.designs.problem.feasibility import largest_feasible_sinr
-
-    shape = PaperScenario.at(dict(scene.fields))
-    found: list[int] = []
-    for draw in range(20 * n_draws):
-        scenario = shape.draw(TrialKey(seed, 0, draw))
-        serves = np.arange(scenario.n_nodes)[:, None] == scenario.subcarrier_node[None, :]
-        if largest_feasible_sinr(scenario, serves).sinr_db > max(scene.thresholds_db):
-            found.append(draw)
-        if len(found) == n_draws:
-            break
-    return found
-
-
-def compute(folder: Path, effort: Effort) -> list[Row]:
-    """Send the designs, or go on with what the folder holds, and write summary and picture."""
-    from disac.experiments.campaign.runner import run_campaign
-    from disac.experiments.paper.job import DrawBar
-    from disac.experiments.runs.tables import write_csv
-
-    scenes, draws, trials = (QUICK, QUICK_DRAWS, QUICK_TRIALS) if effort.quick else (FULL, FULL_DRAWS, FULL_TRIALS)
-    with DrawBar("verdict", every=200) as bar:
-        run_campaign(
-            WaveformSweep(cases(scenes, draws, effort.seed), effort.seed),
-            folder / STORE,
-            seed=effort.seed,
-            trials=trials,
-            workers=effort.workers,
-            batch_size=trials,
-            progress=bar,
-            resume=True,
-            rerun_line=effort.rerun_line,
-        )
-    sent = Sent.read(folder)
-    rows = list(sent.rows(effort.seed))
-    write_csv(rows, folder / "summary.csv")
-    found = [scene for scene in FULL if scene.name in {row["scene"] for row in rows}]
-    swept = [scene for scene in found if len(scene.thresholds_db) > 1] or found
-    shown = [row for row in rows if row["scene"] in {scene.name for scene in swept}]
-    plot_verdict(shown, swept, folder / "verdict")
-    return rows
+def _modulation(threshold_db: float) -> str:
+    return [name for least, name in MODULATION_FROM.items() if least <= max(threshold_db, 0.0)][-1]
 
 
 @dataclass(frozen=True)
-class Pooled:
+class DesignTrials:
     """All trials of one design at one threshold, over its draws."""
 
     scene: str
@@ -193,31 +239,28 @@ class Pooled:
 
 
 @dataclass(frozen=True)
-class Sent:
+class Transmissions:
     """Everything that was sent, by scene, design, phases and threshold."""
 
-    pooled: tuple[Pooled, ...]
+    groups: tuple[DesignTrials, ...]
 
     @classmethod
-    def read(cls, folder: Path) -> Sent:
-        """From a folder of ``disac run verdict``; points without all their trials are left out."""
+    def of(cls, points: Sequence[PointDraws]) -> Transmissions:
+        """All points of a run, grouped."""
         groups: dict[tuple[str, str, str, float], list[PointDraws]] = {}
-        points = read_draws(folder / STORE)
-        most = max(point.n_draws for point in points)
         for point in points:
-            if point.n_draws == most:
-                f = point.fields
-                key = (str(f["scene"]), str(f["design"]), str(f["phases"]), float(f["sinr_db"]))
-                groups.setdefault(key, []).append(point)
-        return cls(tuple(Pooled(*key, tuple(found)) for key, found in groups.items()))
+            f = point.fields
+            key = (str(f["scene"]), str(f["design"]), str(f["phases"]), float(f["sinr_db"]))
+            groups.setdefault(key, []).append(point)
+        return cls(tuple(DesignTrials(*key, tuple(found)) for key, found in groups.items()))
 
-    def select(self, **fields: Any) -> list[Pooled]:
+    def select(self, **fields: Any) -> list[DesignTrials]:
         """Those with these fields."""
-        return [item for item in self.pooled if all(getattr(item, name) == value for name, value in fields.items())]
+        return [item for item in self.groups if all(getattr(item, name) == value for name, value in fields.items())]
 
     def rows(self, seed: int) -> Iterator[Row]:
         """One row per scene, design, phases and threshold."""
-        for item in self.pooled:
+        for item in self.groups:
             yield _row(item, seed)
 
     def pairs(self, first: tuple[str, str], second: tuple[str, str], column: str) -> RealArray:
@@ -230,7 +273,7 @@ class Sent:
         return np.array([np.pad(row, (0, width - len(row)), constant_values=np.nan) for row in rows])
 
 
-def _row(item: Pooled, seed: int) -> Row:
+def _row(item: DesignTrials, seed: int) -> Row:
     squared, bound, expected = (item.column(name) for name in ("sq_error_m2", "crb_m2", "expected_m2"))
     rng = np.random.default_rng(seed)
     ratio, interval = item.rmse_ratio(rng)
@@ -284,11 +327,11 @@ def _row(item: Pooled, seed: int) -> Row:
     return row
 
 
-def _labels(item: Pooled) -> NDArray[np.intp]:
+def _labels(item: DesignTrials) -> NDArray[np.intp]:
     return np.repeat(np.arange(len(item.points)), [len(point.columns["trial"]) for point in item.points])
 
 
-def _gross_errors(item: Pooled) -> int:
+def _gross_errors(item: DesignTrials) -> int:
     return sum(gross_errors(point) for point in item.points)
 
 
@@ -302,9 +345,8 @@ def gross_errors(point: PointDraws) -> int:
     return int(np.sum(np.asarray(point.columns["mahalanobis2"], dtype=float) > limit))
 
 
-def judge(folder: Path) -> list[Finding]:
+def judge_waveforms(sent: Transmissions) -> list[Finding]:
     """Claims that the waveform decides."""
-    sent = Sent.read(folder)
     return [
         _attained(sent),
         *(
@@ -323,7 +365,7 @@ def judge(folder: Path) -> list[Finding]:
     ]
 
 
-def _attained(sent: Sent) -> Finding:
+def _attained(sent: Transmissions) -> Finding:
     parts, verdicts, intervals = [], [], []
     for design, phases in SENT:
         items = sent.select(design=design, phases=phases)
@@ -352,7 +394,7 @@ def _attained(sent: Sent) -> Finding:
     return Finding(
         f"The waveform attains the CRB at the paper's 20 dB (hybrid ML, T = 16; RMSE within {ATTAINED_WITHIN:.0%} of "
         "the realized RCRB)",
-        together(verdicts),
+        joint_verdict(verdicts),
         "RMSE over realized RCRB: " + "; ".join(parts),
         ("verdict",),
     )
@@ -365,7 +407,7 @@ def within(interval: Interval, tolerance: float) -> Verdict:
     return "refuted" if interval.low > 1 + tolerance or interval.high < 1 - tolerance else "undecided"
 
 
-def _order(sent: Sent, claim: str, first: tuple[str, str], second: tuple[str, str]) -> Finding | None:
+def _order(sent: Transmissions, claim: str, first: tuple[str, str], second: tuple[str, str]) -> Finding | None:
     logs = sent.pairs(first, second, "sq_error_m2")
     if not logs.size:
         return None
@@ -386,12 +428,12 @@ def _order(sent: Sent, claim: str, first: tuple[str, str], second: tuple[str, st
     )
 
 
-def _by_scene(sent: Sent, first: tuple[str, str], second: tuple[str, str]) -> Iterator[tuple[str, RealArray]]:
-    for scene in dict.fromkeys(item.scene for item in sent.pooled):
-        yield scene, Sent(tuple(sent.select(scene=scene))).pairs(first, second, "sq_error_m2")
+def _by_scene(sent: Transmissions, first: tuple[str, str], second: tuple[str, str]) -> Iterator[tuple[str, RealArray]]:
+    for scene in dict.fromkeys(item.scene for item in sent.groups):
+        yield scene, Transmissions(tuple(sent.select(scene=scene))).pairs(first, second, "sq_error_m2")
 
 
-def _price(sent: Sent) -> Finding:
+def _price(sent: Transmissions) -> Finding:
     """P.1 over unknown phases against known ones and against the block-diagonal design."""
     known, unknown, block = SENT[:3]
     rmse, bound = (Ratio.of_logs(mean_over_points(sent.pairs(unknown, known, c))) for c in (FOUND, "crb_m2"))
@@ -400,7 +442,7 @@ def _price(sent: Sent) -> Finding:
         f"RMSE {rmse} (without misses of the search) and realized RCRB {bound} times those with known phases, "
         f"RMSE {against} times block-diagonal P.1's"
     ]
-    for scene in dict.fromkeys(item.scene for item in sent.pooled):
+    for scene in dict.fromkeys(item.scene for item in sent.groups):
         rates = []
         for design, phases in (known, unknown, block):
             items = sent.select(scene=scene, design=design, phases=phases)
@@ -417,13 +459,13 @@ def _price(sent: Sent) -> Finding:
     )
 
 
-def _joint_rate(items: Sequence[Pooled], name: str) -> str:
+def _joint_rate(items: Sequence[DesignTrials], name: str) -> str:
     """Share of events over all items, with its interval."""
     rate, interval = _rate_and_interval(items, name)
     return f"{rate:.3g} [{interval.low:.2g}, {interval.high:.2g}]"
 
 
-def _rate_and_interval(items: Sequence[Pooled], name: str) -> tuple[float, Interval]:
+def _rate_and_interval(items: Sequence[DesignTrials], name: str) -> tuple[float, Interval]:
     events = np.concatenate([item.summed(name) for item in items])
     sizes = np.concatenate(
         [
@@ -434,7 +476,7 @@ def _rate_and_interval(items: Sequence[Pooled], name: str) -> tuple[float, Inter
     return float(events.sum() / sizes.sum()), clustered_error_rate_interval(events, sizes)
 
 
-def _sinr(sent: Sent) -> Finding:
+def _sinr(sent: Transmissions) -> Finding:
     """Measured SINR against Eq. (7), and how often the momentary one is below the threshold."""
     parts, verdicts = [], []
     for design, phases in SENT:
@@ -456,13 +498,13 @@ def _sinr(sent: Sent) -> Finding:
     return Finding(
         "Users get the SINR of Eq. (7) (measured powers within 5 %), and so the threshold (but for "
         f"{MOST_OUTAGE:.0%} of users and subcarriers)",
-        together(verdicts),
+        joint_verdict(verdicts),
         "measured over stated SINR, and share of users and subcarriers below the threshold: " + "; ".join(parts),
         ("verdict",),
     )
 
 
-def _ber(sent: Sent) -> Finding:
+def _ber(sent: Transmissions) -> Finding:
     """Counted bit errors against exact theory given the phases, and against the average SINR's BER."""
     parts, verdicts = [], []
     for design, phases in SENT:
@@ -487,7 +529,7 @@ def _ber(sent: Sent) -> Finding:
         )
     return Finding(
         "Bit errors follow the exact conditional theory (95 % intervals hold it as often as they should)",
-        together(verdicts),
+        joint_verdict(verdicts),
         "; ".join(parts) + " (points with at least 100 errors)",
         ("verdict",),
     )
@@ -498,26 +540,3 @@ def _covered(hits: int, intervals: int) -> Verdict:
     from scipy.special import bdtr
 
     return "confirmed" if bdtr(hits, intervals, 0.95) > 0.01 else "refuted"
-
-
-PART = Part(
-    name="verdict",
-    title="The waveform's verdict on the designs",
-    caption=(
-        "Markers: measured, 95 % intervals; RMSE intervals resample draws. Lines: realized RCRB (left) and exact bit "
-        "error theory (middle). Outage: share of users and subcarriers whose momentary SINR is below the threshold."
-    ),
-    compute=compute,
-    judge=judge,
-    unstated=(
-        (
-            "how the paper's designs meet unknown phases",
-            "one uniform phase per node and trial, constant over 16 symbols",
-        ),
-        ("phases known", "those that the design was made for, in every trial"),
-        ("modulation", "QPSK, 16-, 64- and 256-QAM at 0, 10, 20 and 30 dB, so that errors can be counted"),
-        ("draws, trials", f"{FULL_DRAWS} draws a scene, {FULL_TRIALS} trials of each"),
-        ("draws", "the first ones in which P.2 can reach the highest threshold shown"),
-        ("precoders of P.1 and of block-diagonal P.1", "refined by a local search in every draw"),
-    ),
-)

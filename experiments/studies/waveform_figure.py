@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from disac.experiments.paper.figures import DESIGN_LOOKS
 from disac.experiments.plotting.figures import bound_line, figure, log_ordinate, save
 from disac.experiments.statistics.draws import Row
-from disac.experiments.studies.waveform_trial import LABELS, SENT, Scene
+from disac.experiments.studies.waveform_trial import LABELS, SENT, SceneThresholds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ _HIGHEST = 3.0
 """RMSE over bound from which a marker would leave the panel."""
 
 
-def plot_verdict(rows: Sequence[Row], scenes: Sequence[Scene], stem: Path) -> list[Path]:
+def plot_verdict(rows: Sequence[Row], scenes: Sequence[SceneThresholds], stem: Path) -> list[Path]:
     """One row of panels per scene."""
     with figure(figsize=(7.6, 2.6 * len(scenes) + 0.6)) as fig:
         panels = fig.subplots(len(scenes), 3, squeeze=False)
@@ -121,7 +121,7 @@ def _tell_gross_errors(ax: Axes, x: NDArray[np.float64], rows: Sequence[Row], co
             )
 
 
-def _finish(line: Sequence[Axes], scene: Scene, rows: Sequence[Row]) -> None:
+def _finish(line: Sequence[Axes], scene: SceneThresholds, rows: Sequence[Row]) -> None:
     line[0].set_ylabel("RMSE [mm]")
     line[1].set_ylabel("bit error ratio")
     line[2].set_ylabel("outage")

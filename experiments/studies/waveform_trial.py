@@ -39,7 +39,7 @@ LABELS = {
 
 
 @dataclass(frozen=True)
-class Scene:
+class SceneThresholds:
     """One of the paper's scenes with the thresholds at which its designs are sent."""
 
     name: str
@@ -51,6 +51,22 @@ class Scene:
         """Its figure and sizes."""
         shape = PaperScenario.at(dict(self.fields))
         return f"{self.name.replace('fig', 'Fig. ')}, N = {shape.n_nodes}, K = {shape.n_targets}, U = {shape.n_users}"
+
+
+def feasible_draws(scene: SceneThresholds, n_draws: int, seed: int) -> list[int]:
+    """Numbers of the first draws whose interleaved signals reach the highest threshold; others follow from them."""
+    from disac.designs.problem.feasibility import largest_feasible_sinr
+
+    shape = PaperScenario.at(dict(scene.fields))
+    found: list[int] = []
+    for draw in range(20 * n_draws):
+        scenario = shape.draw(TrialKey(seed, 0, draw))
+        serves = np.arange(scenario.n_nodes)[:, None] == scenario.subcarrier_node[None, :]
+        if largest_feasible_sinr(scenario, serves).sinr_db > max(scene.thresholds_db):
+            found.append(draw)
+        if len(found) == n_draws:
+            break
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.statistics.draws import PointDraws
-from disac.experiments.statistics.intervals import Interval, bootstrap_rmse_interval, clopper_pearson
 from disac.experiments.statistics.metrics import position_errors
 from disac.experiments.studies.echo_trial import EchoTrial
 from disac.experiments.trials.experiment import Column, Record, content_digest
-from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, point_key
+from disac.experiments.trials.keys import Point, PointValue, TrialKey
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
 ComplexArray = NDArray[np.complex128]
 RealArray = NDArray[np.float64]
 Row = dict[str, Any]
-
-FALSE_ALARM = 0.05
-"""Probability of a false alarm that sets the detection threshold, from trials without the weak target."""
 
 
 @dataclass(frozen=True)
@@ -153,61 +148,3 @@ def two_peaks(localizer: Localizer, surface: NDArray[np.floating[Any]], apart_m:
     peaks = localizer.grid.peaks(surface, len(points))
     far = [i for i in peaks if np.hypot(*(points[i] - points[peaks[0]])) > apart_m]
     return np.array(points[[peaks[0], *far[:1]]])
-
-
-def weak_target_rows(
-    points: Sequence[PointDraws],
-    absent: Sequence[PointDraws],
-    bounds_m2: Mapping[tuple[str, float], RealArray],
-    seed: int,
-) -> list[Row]:
-    """One row per design and level: RMSE and bound of the weak target, shares located and detected, with intervals.
-
-    Parameters
-    ----------
-    points, absent : trials with the weak target and without it.
-    bounds_m2 : (4, 4) bound of both targets at each (design, level).
-    """
-    limits = {
-        str(point.fields["design"]): float(np.quantile(np.asarray(point.columns["gain"], float), 1 - FALSE_ALARM))
-        for point in absent
-    }
-    false = {
-        str(point.fields["design"]): np.asarray(point.columns["located_in_one_look"], dtype=bool) for point in absent
-    }
-    rows = []
-    for point in points:
-        label, level = str(point.fields["design"]), float(point.fields["weaker_db"])
-        squared = np.asarray(point.columns["weak_sq_error_m2"], dtype=float)
-        located = np.asarray(point.columns["located"], dtype=bool)
-        seen = np.asarray(point.columns["gain"], dtype=float) > limits[label]
-        rng = TrialKey(seed, point_key(point.fields), 0).generator(Purpose.BOOTSTRAP)
-        rmse = bootstrap_rmse_interval(squared, rng=rng)
-        bound = bounds_m2[label, level]
-        row: Row = {
-            "design": label,
-            "weaker_db": level,
-            "trials": len(squared),
-            "failed": point.failed,
-            "rmse_m": float(np.sqrt(squared.mean())),
-            "rmse_low_m": rmse.low,
-            "rmse_high_m": rmse.high,
-            "rcrb_m": float(np.sqrt(bound[1, 1] + bound[3, 3])),
-            "strong_rmse_m": float(np.sqrt(np.mean(np.asarray(point.columns["strong_sq_error_m2"], float)))),
-            "strong_rcrb_m": float(np.sqrt(bound[0, 0] + bound[2, 2])),
-            "detection_threshold": limits[label],
-        }
-        for name, hits in (
-            ("detected", seen & located),
-            ("located", located),
-            ("one_look", np.asarray(point.columns["located_in_one_look"], dtype=bool)),
-            ("one_look_false", false[label]),
-        ):
-            row |= _share(name, hits)
-        rows.append(row)
-    return rows
-
-
-def _share(name: str, hits: NDArray[np.bool_]) -> Row:
-    interval: Interval = clopper_pearson(int(hits.sum()), hits.size)
-    return {name: float(hits.mean()), f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -85,8 +85,8 @@ class Study(Generic[S]):
         """Rows of ``summary.csv``: nothing in them depends on the machine, so that the rerun line repeats the bytes."""
         raise NotImplementedError(f"study {self.name}: has no summarize()")
 
-    def other_tables(self, run: StudyRun[S]) -> Mapping[str, Sequence[Row]]:
-        """Rows of further tables NAME.csv; measured times belong into ``times``."""
+    def other_tables(self, run: StudyRun[S], rows: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+        """Rows of further tables NAME.csv, by the rows of ``summary.csv``; measured times belong into ``times``."""
         return {}
 
     def plot(self, run: StudyRun[S], rows: Sequence[Row]) -> None:

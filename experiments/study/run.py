@@ -231,10 +231,11 @@ def run_study(
 
 def finish_study(run: StudyRun[S]) -> list[Row]:
     """Write the tables, choices and pictures of what a run has stored; the rows of its summary."""
-    for name, rows in run.study.other_tables(run).items():
-        write_csv(rows, run.folder / f"{name}.csv")
+    summary = run.study.summarize(run)
+    for name, table in run.study.other_tables(run, summary).items():
+        write_csv(table, run.folder / f"{name}.csv")
     write_choices(run.folder, (*run.study.unstated(run.settings), ("seed", str(run.settings.seed))))
-    write_csv(run.study.summarize(run), run.folder / f"{SUMMARY}.csv")
+    write_csv(summary, run.folder / f"{SUMMARY}.csv")
     rows = run.rows()
     try:
         run.study.plot(run, rows)

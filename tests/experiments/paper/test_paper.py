@@ -1,7 +1,6 @@
 """The experiment behind the paper's figures: draws, designs, edges, sweeps and their summaries."""
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +9,12 @@ from disac.designs import design
 from disac.designs.problem.feasibility import EDGE_TOLERANCE_DB
 from disac.experiments.campaign.runner import run_campaign
 from disac.experiments.paper.bounds import SIGNALS, DesignSweep, EdgeSweep, native_variables, solve_trial
-from disac.experiments.paper.job import warn_of_late_paths
-from disac.experiments.paper.scenarios import PaperScenario
-from disac.experiments.paper.sweeps import EDGE_MARGIN_DB, stated_variables, sweep, sweep_names
+from disac.experiments.paper.scenarios import PaperScenario, warn_of_late_paths
+from disac.experiments.paper.study import figure_studies, full_sweep
+from disac.experiments.paper.sweeps import EDGE_MARGIN_DB, stated_variables
 from disac.experiments.statistics.draws import PointDraws, common_trials, summarize
 from disac.experiments.statistics.means import root_ratio
+from disac.experiments.study.protocol import get_study
 from disac.experiments.trials.experiment import configuration, rebuild
 from disac.experiments.trials.keys import TrialKey
 from disac.simulator.geometry import node_to_point
@@ -73,15 +73,6 @@ def test_tapped_delay_lines_have_unit_gain_and_their_correlation(name):
     assert not np.allclose(measured, 1.1 * np.array(expected), atol=0.05)
     if name == "tdl-a":
         np.testing.assert_allclose(np.abs(expected), [0.931970, 0.855469], atol=1e-6)
-
-
-def test_users_later_than_the_prefix_are_warned_of():
-    point = {"channel": "tdl-a", "delay_spread_s": 1e-6, "bandwidth_hz": 20e6, "n_subcarriers": 16}
-    with pytest.warns(UserWarning, match=r"98\.68 % of the users' power .* prefix of 200 ns"):
-        warn_of_late_paths([{**point, "delay_spread_s": 1e-7}, point])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_of_late_paths([{"bandwidth_hz": 20e6}, {**point, "delay_spread_s": 0.0}])
 
 
 def test_specular_path_points_at_the_user():
@@ -168,57 +159,66 @@ def test_stated_variables_follow_the_papers_table():
         stated_variables("p1-noncoherent", shape)
 
 
-@pytest.mark.parametrize("name", sweep_names())
+@pytest.mark.parametrize("study", figure_studies(), ids=lambda study: study.name)
 @pytest.mark.parametrize("quick", [True, False])
-def test_every_figure_has_points_that_are_scenarios(name, quick):
-    spec = sweep(name)
+def test_every_figure_has_points_that_are_scenarios(study, quick):
+    settings = study.Settings.chosen(quick=quick)
+    spec = study.sweep(settings)
     edges = {(kind, value): 33.0 for kind in (False, True) for value in spec.series[1]}
-    cases = spec.cases(quick=quick, edges_db=edges)
+    cases = (*spec.cases(edges), *spec.slow_cases())
     assert len(set(cases)) == len(cases) > 0
     for case in cases:
         PaperScenario.at(dict(case))
         assert dict(case)["design"] in SIGNALS
-    assert all(topic and choice for topic, choice in spec.unstated)
+    assert all(topic and choice for topic, choice in study.unstated(settings))
 
 
 def test_choices_are_those_of_the_run_and_not_of_the_paper():
-    spec = sweep("fig8")
-    spec = replace(spec, fixed={**spec.fixed, "channel": "tdl-a", "delay_spread_s": 3e-7})
-    quick, full = (dict(spec.choices(quick=quick, draws=6, refined=1, seed=0)) for quick in (True, False))
+    study = get_study("fig8")
+    channel = {"channel": "tdl-a", "delay_spread_ns": 300.0, "draws": 6}
+    quick, full = (dict(study.unstated(study.Settings.chosen(channel, quick=quick))) for quick in (True, False))
     assert quick["users' channels"] == "TDL-A of TR 38.901, delay spread 300 ns"
     assert quick["bandwidths [MHz]"] == "1, 5, 20, 100"
     assert full["bandwidths [MHz]"] == "1, 2, 5, 10, 20, 50, 100"
+    assert quick["draws of both"].startswith("6,")
 
 
 def test_a_threshold_sweep_ends_below_the_edge():
-    spec = sweep("fig5")
+    study = get_study("fig5")
+    spec = study.sweep(study.Settings.chosen(quick=True))
     edges = {(kind, users): 26.0 - users for kind in (False, True) for users in spec.series[1]}
-    thresholds = [
-        dict(case)["sinr_db"] for case in spec.cases(quick=True, edges_db=edges) if dict(case)["n_users"] == 2
-    ]
+    thresholds = [dict(case)["sinr_db"] for case in spec.cases(edges) if dict(case)["n_users"] == 2]
     assert max(thresholds) == 24.0 - EDGE_MARGIN_DB
     assert 30.0 not in thresholds
     with pytest.raises(ValueError, match="edges_db"):
-        spec.cases(quick=True)
+        spec.cases()
 
 
 def test_quick_leaves_out_the_slow_solves():
-    solved = {(dict(case)["design"], dict(case)["solver"]) for case in sweep("table3").cases(quick=True)}
+    study = get_study("table3")
+    full, quick = (study.sweep(study.Settings.chosen(quick=quick)) for quick in (False, True))
+    solved = {(dict(case)["design"], dict(case)["solver"]) for case in quick.cases()}
     slow, affordable = (
-        {
-            (dict(case)["design"], dict(case)["solver"], dict(case)["n_nodes"])
-            for case in sweep("table3").slow_cases(quick=quick)
-        }
-        for quick in (False, True)
+        {(dict(case)["design"], dict(case)["solver"], dict(case)["n_nodes"]) for case in spec.slow_cases()}
+        for spec in (full, quick)
     )
     assert affordable == {(name, "clarabel", 2) for name in ("p1", "p1-noncoherent")}
     assert slow == {(name, "clarabel", n) for name in ("p1", "p1-noncoherent") for n in (2, 3, 4)}
     assert not solved & {(name, solver) for name, solver, _ in slow}
 
 
-def test_unknown_figure_is_refused():
-    with pytest.raises(ValueError, match="fig99"):
-        sweep("fig99")
+def test_users_later_than_the_prefix_are_warned_of():
+    point = {"channel": "tdl-a", "delay_spread_s": 1e-6, "bandwidth_hz": 20e6, "n_subcarriers": 16}
+    with pytest.warns(UserWarning, match=r"98\.68 % of the users' power .* prefix of 200 ns"):
+        warn_of_late_paths([{**point, "delay_spread_s": 1e-7}, point])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_late_paths([{"bandwidth_hz": 20e6}, {**point, "delay_spread_s": 0.0}])
+
+
+def test_what_is_no_figure_is_refused():
+    with pytest.raises(ValueError, match="pareto"):
+        full_sweep("pareto")
 
 
 def test_an_experiment_is_rebuilt_from_its_run_and_repeats(tmp_path):

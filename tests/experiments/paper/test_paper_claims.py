@@ -1,14 +1,17 @@
 """Verdicts on the paper's claims: made-up draws for which the answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from disac.experiments.paper.claims import findings
 from disac.experiments.paper.evidence import FigureDraws
+from disac.experiments.paper.study import full_sweep
 from disac.experiments.reproduce.findings import findings_text
 from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.statistics.means import Ratio
-from disac.experiments.statistics.verdicts import together
+from disac.experiments.statistics.verdicts import joint_verdict
 
 N_DRAWS = 6
 
@@ -42,11 +45,11 @@ def _figure(name, rcrb_of, xs, x, series, values, seed=0):
         for value in values
         for at in xs
     ]
-    return FigureDraws(name, tuple(points), ())
+    return FigureDraws(replace(full_sweep(name), series=(series, tuple(values))), tuple(points), ())
 
 
 def _verdicts(figure):
-    return {finding.claim: finding for finding in findings({figure.name: figure})}
+    return {finding.claim: finding for finding in findings({figure.sweep.name: figure})}
 
 
 RANK = {"p1": 1.0, "p1-noncoherent": 1.2, "p2": 1.5, "p3": 2.0}
@@ -101,7 +104,7 @@ def _trade_off(rcrb_of, edge_of):
         for kind in (False, True)
         for u in users
     ]
-    return FigureDraws("fig5", tuple(points), tuple(edges))
+    return FigureDraws(full_sweep("fig5"), tuple(points), tuple(edges))
 
 
 @pytest.mark.parametrize(("growth", "verdict"), [(0.0, "confirmed"), (0.5, "refuted")])
@@ -160,7 +163,7 @@ def test_ratio_says_what_its_interval_supports():
 
 
 def test_cases_that_do_not_contradict_each_other_are_no_conditions():
-    assert together(["confirmed", "confirmed"]) == "confirmed"
-    assert together(["confirmed", "undecided"]) == together(["refuted", "undecided"]) == "undecided"
-    assert together(["confirmed", "refuted", "undecided"]) == "only under conditions"
-    assert together(["confirmed", "only under conditions"]) == "only under conditions"
+    assert joint_verdict(["confirmed", "confirmed"]) == "confirmed"
+    assert joint_verdict(["confirmed", "undecided"]) == joint_verdict(["refuted", "undecided"]) == "undecided"
+    assert joint_verdict(["confirmed", "refuted", "undecided"]) == "only under conditions"
+    assert joint_verdict(["confirmed", "only under conditions"]) == "only under conditions"

@@ -7,14 +7,14 @@ import math
 import pytest
 
 from disac.experiments.paper import figures as paper_figures
-from disac.experiments.paper.sweeps import sweep
+from disac.experiments.paper.study import full_sweep
 from disac.experiments.studies import estimators as paper_estimators
-from disac.experiments.studies import pareto_front
+from disac.experiments.studies import pareto
 from disac.experiments.studies import waveform_figure as paper_verdict_figure
 from disac.experiments.studies import weak_target as paper_weak_target
-from disac.experiments.studies.waveform_trial import SENT, Scene
+from disac.experiments.studies.waveform_trial import SENT, SceneThresholds
 
-PLOTTERS = (paper_estimators, paper_figures, paper_verdict_figure, paper_weak_target, pareto_front)
+PLOTTERS = (paper_estimators, paper_figures, paper_verdict_figure, paper_weak_target, pareto)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def swept(design, at, **columns):
 
 def test_a_design_without_signals_has_a_line_in_the_legend_and_no_marker(pictures, tmp_path):
     rows = [swept("p1", at) for at in (0.0, 9.0)] + [swept("p2", at, sent_over_bound=1.0) for at in (0.0, 9.0)]
-    paper_figures.plot_sweep(sweep("fig5"), rows, tmp_path / "fig5")
+    paper_figures.plot_sweep(full_sweep("fig5"), rows, tmp_path / "fig5")
     named = entries(pictures[0])
     assert named["P.1, phases known"].get_marker() == ""
     assert named["P.2"].get_marker() == "^"
@@ -60,7 +60,7 @@ def test_extractions_phases_and_bands_are_named_where_they_are_drawn(pictures, t
         "rcrb_bound_low_m": 9e-4,
         "rcrb_bound_high_m": 2e-3,
     }
-    paper_figures.plot_sweep(sweep("fig5"), [swept("p1", at, **more) for at in (0.0, 9.0)], tmp_path / "fig5")
+    paper_figures.plot_sweep(full_sweep("fig5"), [swept("p1", at, **more) for at in (0.0, 9.0)], tmp_path / "fig5")
     assert {"P.1, direct extraction", "P.1, mean over unknown phases", "95 % interval"} <= set(entries(pictures[0]))
 
 
@@ -73,7 +73,7 @@ def sent(design, phases, rmse=1.0, outage=0.1):
 
 @pytest.mark.parametrize(("more", "named"), [({}, ()), ({"outage": 0.0}, ("none seen",)), ({"rmse": 9.0}, ("RMSE",))])
 def test_upper_bounds_and_what_leaves_the_panel_are_named_where_they_are_drawn(pictures, tmp_path, more, named):
-    scene = Scene("fig5", (("n_nodes", 2), ("n_targets", 2), ("n_users", 2)), (0.0,))
+    scene = SceneThresholds("fig5", (("n_nodes", 2), ("n_targets", 2), ("n_users", 2)), (0.0,))
     paper_verdict_figure.plot_verdict([sent(*key, **more) for key in SENT], [scene], tmp_path / "verdict")
     found = list(entries(pictures[0]))
     assert [text for text in found if text.startswith(("none seen", "RMSE"))] == [
@@ -86,7 +86,9 @@ def test_upper_bounds_and_what_leaves_the_panel_are_named_where_they_are_drawn(p
 def test_only_estimators_with_points_are_named_and_one_bandwidth_has_bounds(pictures, tmp_path):
     row = {"bandwidth_hz": 1e7, "area_side_m": paper_estimators.AREA_M, "ratio": 1.0, "ratio_low": 0.9}
     row |= {"ratio_high": 1.1, "rcrb_realized_m": 1e-3}
-    paper_estimators.plot([{**row, "mode": mode} for mode in ("hybrid", "tof-genie")], tmp_path / "estimators")
+    paper_estimators.plot_estimators(
+        [{**row, "mode": mode} for mode in ("hybrid", "tof-genie")], tmp_path / "estimators"
+    )
     named = list(entries(pictures[0]))
     assert named[:2] == ["TOF, angles known", "hybrid"]
     assert len(named) == 4
@@ -104,5 +106,5 @@ def test_designs_have_the_papers_names(pictures, tmp_path):
     assert list(entries(pictures[0]))[:3] == ["P.2", "P.4 (P.2)", "equal power"]
     limited = {"draws": 1, "sinr_db": 20.0, "sidelobe_db": -8.0, "pslr_db": -8.0, "rcrb_m": 1e-3, "detection": 0.5}
     equal = {**limited, "design": "uniform", "sinr_db": None, "sidelobe_db": None}
-    pareto_front.plot_pareto([{**limited, "design": "p4-p2"}, equal], tmp_path / "pareto")
+    pareto.plot_pareto([{**limited, "design": "p4-p2"}, equal], tmp_path / "pareto")
     assert list(entries(pictures[1])) == [r"P.4 (P.2), $\Gamma_c$ = 20 dB", "equal power"]

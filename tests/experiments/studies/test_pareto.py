@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from disac.designs import crb, design
 from disac.experiments.cli.main import cli
+from disac.experiments.runs.tables import read_csv, write_csv
 from disac.experiments.statistics.draws import PointDraws
-from disac.experiments.studies.pareto_front import plot_pareto, summarize_pareto, summary_lines
+from disac.experiments.studies.pareto import judge_pareto, plot_pareto, summarize_pareto, summary_lines
 from disac.experiments.studies.pareto_sweep import ParetoSweep, pareto_scene
 from disac.experiments.trials.keys import TrialKey
 from disac.simulator import Scenario
@@ -125,15 +126,12 @@ def test_the_command_resumes_to_the_same_table(tmp_path):
     assert [row["design"] for row in rows] == ["uniform", "p2", "p4-p2"]
     assert float(rows[2]["pslr_db"]) == pytest.approx(-6.0, abs=1e-3)
     assert (tmp_path / "run" / "pareto.png").stat().st_size > 1000
-    again = CliRunner().invoke(cli, [*options, "--resume", str(tmp_path / "run")])
+    again = CliRunner().invoke(cli, ["run", "pareto", "--resume", str(tmp_path / "run")])
     assert again.exit_code == 0, again.output
     assert (tmp_path / "run" / "summary.csv").read_text() == table
 
 
 def test_the_finding_follows_the_intervals(tmp_path):
-    from disac.experiments.runs.tables import write_csv
-    from disac.experiments.studies.pareto import judge
-
     many = [1.0, 1.1, 0.9, 1.0, 1.05, 0.95]
     equal = PointDraws(
         {"design": "uniform"}, {**made_up("uniform", None, [3 * x for x in many], [10] * 6, (True,) * 6).columns}
@@ -145,7 +143,7 @@ def test_the_finding_follows_the_intervals(tmp_path):
             made_up("p4-p2", -13.0, [1.3 * x for x in many], detected, (True,) * 6),
         ]
         write_csv(summarize_pareto(points), tmp_path / "summary.csv")
-        (finding,) = judge(tmp_path)
+        (finding,) = judge_pareto(read_csv(tmp_path / "summary.csv"))
         assert finding.verdict == verdict
         assert "p4-p2 at -13 dB: RCRB 1.300" in finding.effect
-    assert judge(tmp_path / "nowhere") == []
+    assert judge_pareto([]) == []

@@ -9,12 +9,12 @@ from scipy import stats
 from disac.designs import crb, design
 from disac.estimators.ambiguity import ambiguity_surface
 from disac.experiments.statistics.draws import PointDraws
-from disac.experiments.studies import sidelobe_figures as sidelobes
 from disac.experiments.studies import sidelobes as sidelobe_study
+from disac.experiments.studies import threshold as threshold_study
 from disac.experiments.studies.ambiguity import plot_ambiguity
 from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, draw_symbols, redraw
 from disac.experiments.studies.sidelobes import plot_sidelobe_ratios, summarize_sidelobes, summary_lines
-from disac.experiments.studies.threshold_sweep import ThresholdTheory
+from disac.experiments.studies.threshold import ThresholdTheory, plot_threshold
 from disac.experiments.theory.interval_errors import interval_errors
 from disac.experiments.theory.ziv_zakai import ziv_zakai
 from disac.experiments.trials.keys import TrialKey
@@ -167,12 +167,11 @@ def test_pictures_are_written(scene, tmp_path):
     predicted = ThresholdTheory(interval_errors(small, signal, step_m=8.0), ziv_zakai(small, signal, step_m=12.0), 1.0)
     rows = [{"design": "uniform", "snr_db": -20.0, "rmse_m": 2.0, "rmse_low_m": 1.0, "rmse_high_m": 3.0}]
     paths = [
-        *sidelobes.plot_range_profiles([result], tmp_path / "profiles"),
         *plot_sidelobe_ratios(summary, tmp_path / "ratios"),
         *plot_ambiguity(scene, surface, tmp_path / "ambiguity"),
-        *sidelobes.plot_threshold(rows, {"uniform": predicted}, tmp_path / "threshold", relative_db=[-5.0, 5.0]),
+        *plot_threshold(rows, {"uniform": predicted}, tmp_path / "threshold", relative_db=[-5.0, 5.0]),
     ]
-    assert len(paths) == 12
+    assert len(paths) == 9
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
@@ -201,9 +200,9 @@ def test_the_predicted_threshold_is_named(monkeypatch, tmp_path):
             return dict.fromkeys(("mie_rmse_m", "rcrb_m", "zz_rmse_m", "zz_coupled_rmse_m"), 10 ** (-snr_db / 20))
 
     pictures = []
-    monkeypatch.setattr(sidelobes, "save", lambda fig, stem: pictures.append(fig) or [])
+    monkeypatch.setattr(threshold_study, "save", lambda fig, stem: pictures.append(fig) or [])
     rows = [{"design": "p2", "snr_db": -20.0, "rmse_m": 2.0, "rmse_low_m": 1.0, "rmse_high_m": 3.0}]
-    sidelobes.plot_threshold(rows, {"p2": Predicted()}, tmp_path / "threshold", relative_db=[-5.0, 5.0])
+    plot_threshold(rows, {"p2": Predicted()}, tmp_path / "threshold", relative_db=[-5.0, 5.0])
     (ax,) = pictures[0].axes
     assert ax.get_title() == "P.2"
     assert "predicted threshold" in [text.get_text() for text in pictures[0].legends[0].get_texts()]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from disac.designs import design
+from disac.experiments.runs.tables import read_csv
 from disac.experiments.studies.echo_trial import EchoTrial
 from disac.experiments.studies.link import LinkCase, LinkTrial
-from disac.experiments.studies.threshold import judge
-from disac.experiments.studies.threshold_sweep import ThresholdCase, ThresholdSweep, crossing_db
+from disac.experiments.studies.threshold import crossing_db, judge_thresholds
+from disac.experiments.studies.threshold_sweep import ThresholdCase, ThresholdSweep
 from disac.experiments.theory.interval_errors import interval_errors
 from disac.experiments.trials.keys import TrialKey
 from disac.simulator import Scenario
@@ -110,6 +111,6 @@ def test_verdict_follows_the_differences(tmp_path, differences, verdict):
         writer.writerow([*fields, "difference_db", "peak_sidelobe_db"])
         for name, difference in zip(("p2", "p3"), differences, strict=True):
             writer.writerow([name, -50, -51, -51.5, -50.5, difference, -3])
-    (finding,) = judge(tmp_path)
+    (finding,) = judge_thresholds(read_csv(tmp_path / "thresholds.csv"))
     assert finding.verdict == verdict
     assert "p2: predicted -50.00 dB, simulated -51.00 dB [-51.50, -50.50]" in finding.effect

@@ -9,13 +9,13 @@ import pytest
 
 from disac.designs import design
 from disac.estimators import Localizer, sufficient_statistics
+from disac.experiments.runs.tables import read_csv
 from disac.experiments.statistics.draws import PointDraws
-from disac.experiments.studies.weak_target import judge, plot_weak_target
+from disac.experiments.studies.weak_target import judge_weak_target, plot_weak_target, weak_target_rows
 from disac.experiments.studies.weak_target_trial import (
     WeakTargetCase,
     WeakTargetSweep,
     two_peaks,
-    weak_target_rows,
     weakened,
 )
 from disac.experiments.trials.keys import TrialKey
@@ -153,13 +153,13 @@ def write(path, rows):
 def test_verdict_compares_intervals(tmp_path, p2, verdict):
     rows = table({"p2": {0.0: p2}, "p3": {0.0: 0.75}})
     write(tmp_path / "summary.csv", rows)
-    assert {finding.verdict for finding in judge(tmp_path)} == {verdict}
+    assert {finding.verdict for finding in judge_weak_target(read_csv(tmp_path / "summary.csv"))} == {verdict}
     assert len(plot_weak_target(rows, tmp_path / "weak")) == 3
 
 
 def test_verdict_takes_all_places(tmp_path):
     there = table({"p2": {20.0: 0.99}, "p3": {20.0: 0.2}, "uniform": {20.0: 0.5}}, (20.0, -10.0))
     write(tmp_path / "summary.csv", table({"p2": {20.0: 0.2}, "p3": {20.0: 0.99}}) + there)
-    (finding,) = judge(tmp_path)
+    (finding,) = judge_weak_target(read_csv(tmp_path / "summary.csv"))
     assert finding.verdict == "only under conditions"
     assert "(20, -10) m, 20 dB below the neighbour: p2: 0.99; p3: 0.20; uniform: 0.50" in finding.effect

@@ -1,26 +1,19 @@
 """Parts of the evaluation beside the paper's figures: waveforms, estimators, channels; small and fast."""
 
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from disac.designs import Infeasible, design
-from disac.experiments.cli import paper as cli_paper
 from disac.experiments.paper.scenarios import PaperScenario
-from disac.experiments.reproduce.clock import Clock, read_times
-from disac.experiments.reproduce.findings import write_findings, write_gallery
-from disac.experiments.runs.choices import read_choices
 from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.statistics.intervals import Interval
 from disac.experiments.studies import channels as paper_channels
 from disac.experiments.studies import estimators as paper_estimators
 from disac.experiments.studies import waveform as paper_verdict
-from disac.experiments.studies.parts import Effort, part, part_names
-from disac.experiments.studies.waveform import FOUND, Pooled, Scene, Sent, feasible_draws, within
-from disac.experiments.studies.waveform_trial import WaveformSweep
+from disac.experiments.studies.waveform import FOUND, DesignTrials, Transmissions, VerdictSettings, within
+from disac.experiments.studies.waveform_trial import SceneThresholds, WaveformSweep, feasible_draws
 from disac.experiments.theory.ber import average_sinr, realized_sinr
 from disac.experiments.trials.experiment import configuration, rebuild
 from disac.experiments.trials.keys import TrialKey
@@ -119,8 +112,8 @@ def test_a_run_of_waveforms_is_rebuilt_from_its_file():
 
 def test_draws_that_cannot_reach_the_threshold_are_passed_over():
     fields = tuple(SMALL.items())
-    every = feasible_draws(Scene("x", fields, (0.0,)), 4, 0)
-    some = feasible_draws(Scene("x", fields, (33.0,)), 2, 0)
+    every = feasible_draws(SceneThresholds("x", fields, (0.0,)), 4, 0)
+    some = feasible_draws(SceneThresholds("x", fields, (33.0,)), 2, 0)
     assert every == [0, 1, 2, 3]
     assert some != [0, 1]
     skipped = next(draw for draw in range(max(some)) if draw not in some)
@@ -141,12 +134,12 @@ def _pooled(design, phases, squares, missed=False):
             "search_missed": np.full(n, float(missed and draw == 0)),
         }
         points.append(PointDraws({"draw": draw, **SMALL}, columns))
-    return Pooled("fig5", design, phases, 10.0, tuple(points))
+    return DesignTrials("fig5", design, phases, 10.0, tuple(points))
 
 
 def test_designs_are_compared_draw_by_draw():
     first, second = _pooled("p1", "known", [1.0, 4.0, 9.0]), _pooled("p2", "random", [4.0, 16.0, 36.0])
-    sent = Sent((first, second))
+    sent = Transmissions((first, second))
     logs = sent.pairs(("p1", "known"), ("p2", "random"), "sq_error_m2")
     np.testing.assert_allclose(np.exp(logs), [[0.5, 0.5, 0.5]])
     finding = paper_verdict._order(sent, "claim", ("p1", "known"), ("p2", "random"))
@@ -188,67 +181,11 @@ def test_the_figures_ofdm_numbers_are_those_of_their_scenes():
     assert "fig8 at 1 MHz: longest echo 100 m = 1 samples (L = 16), 100%" in finding.effect
 
 
-def test_the_clock_adds_up_over_interruptions(tmp_path):
-    def interrupted():
-        with Clock(tmp_path).section("fig5"):
-            raise KeyboardInterrupt
-
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            interrupted()
-    (took,) = read_times(tmp_path)
-    assert took.name == "fig5"
-    assert took.wall_s >= 0.0
-    with Clock(tmp_path).section("fig6"):
-        pass
-    assert [took.name for took in read_times(tmp_path)] == ["fig5", "fig6"]
-
-
-@pytest.fixture
-def small_parts(monkeypatch):
-    scene = Scene("fig5", tuple(SMALL.items()), (10.0,))
-    monkeypatch.setattr(paper_verdict, "QUICK", (scene,))
-    monkeypatch.setattr(paper_verdict, "FULL", (scene,))
-    monkeypatch.setattr(paper_verdict, "QUICK_DRAWS", 2)
-    monkeypatch.setattr(paper_verdict, "QUICK_TRIALS", 10)
-    monkeypatch.setattr(paper_estimators, "QUICK", paper_estimators.Scale((10e6,), (60.0,), 2, 2))
-    fields = {name: value for name, value in SMALL.items() if name != "n_users"}
-    monkeypatch.setattr(paper_estimators, "FIG4", tuple({**fields, "n_users": 1}.items()))
-    monkeypatch.setattr(paper_estimators, "THRESHOLD_DB", 5.0)
-    monkeypatch.setattr(paper_channels, "SCENES", {"small": SMALL})
-    monkeypatch.setattr(paper_channels, "QUICK_THRESHOLDS_DB", (5.0,))
-
-
-@pytest.mark.parametrize("name", ["verdict", "estimators", "channels"])
-def test_a_part_leaves_data_and_picture_goes_on_and_judges(name, small_parts, tmp_path):
-    folder = tmp_path / name
-    folder.mkdir()
-    part(name).compute(folder, Effort(seed=1, quick=True))
-    before = (folder / "summary.csv").read_bytes()
-    assert (folder / f"{name}.png").stat().st_size > 1000
-    with (folder / "summary.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) >= 5
-    part(name).compute(folder, Effort(seed=1, quick=True))
-    assert (folder / "summary.csv").read_bytes() == before
-    judged = part(name).judge(folder)
-    assert len({finding.claim for finding in judged}) == len(judged) >= 5
-    assert all(finding.figures == (name,) for finding in judged)
-    text = write_findings(tmp_path, tmp_path / "findings.md", command="a command").read_text()
-    assert all(f"| {finding.claim} | {finding.verdict} |" in text for finding in judged)
-    gallery = write_gallery(tmp_path, tmp_path / "gallery.md", pictures=tmp_path, command="a command")
-    assert f"({name}/{name}.png)" in gallery.read_text()
-
-
-def test_a_part_is_a_command(small_parts, tmp_path):
-    command = next(command for command in cli_paper.COMMANDS if command.name == "verdict")
-    result = CliRunner().invoke(command, ["--quick", "--workers", "1", "--out", str(tmp_path / "new")])
-    assert result.exit_code == 0, result.output
-    assert "P.1 <= P.2 in RMSE, phases known" in result.output
-    assert (tmp_path / "new" / "rerun.txt").read_text() == "disac run verdict --quick --seed 0\n"
-    assert {"seed", "effort"} < dict(read_choices(tmp_path / "new")).keys()
-
-
-def test_an_unknown_part_is_refused():
-    assert set(part_names()) >= {"verdict", "estimators", "channels"}
-    with pytest.raises(ValueError, match="part = 'x'"):
-        part("x")
+def test_scenes_are_named_with_their_thresholds():
+    settings = VerdictSettings.chosen({"scenes": ("fig8-wide@5/10",), "n_antennas": 3})
+    (scene,) = settings.sent_scenes()
+    assert (scene.name, scene.thresholds_db) == ("fig8 at 100 MHz", (5.0, 10.0))
+    assert dict(scene.fields)["n_antennas"] == 3
+    for wrong in ("fig99@0", "fig5", "fig5@high"):
+        with pytest.raises(ValueError, match="must be SCENE@T1/T2"):
+            VerdictSettings.chosen({"scenes": (wrong,)}).sent_scenes()
