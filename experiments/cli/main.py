@@ -394,7 +394,7 @@ for command in (cli_design.design, cli_report.report, cli_reproduce.reproduce, *
     cli.add_command(command)
 
 
-for command in (cli_design.design, cli_report.report, cli_paper.reproduce, cli_runs.merge, cli_runs.replay):
+for command in (cli_design.design, cli_report.report, cli_reproduce.reproduce, cli_runs.merge, cli_runs.replay):
     with_import(command)
 
 
