@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import betainccinv, betaincinv, chdtri, ndtr, ndtri, stdtrit
+from scipy.special import betainccinv, betaincinv, chdtri, stdtrit
+
+from disac.experiments.statistics.rounding import interval_text, upper_bound_text
 
 RealArray = NDArray[np.float64]
+
+
+FEW = 20
+"""Trials or clusters below which an RMSE's interval is Student's on the logarithm: so few repeat in the resamples."""
+
+OPEN = np.log(1e3)
+"""Logarithm of upper end over estimate from which the upper end of an RMSE's interval is left open (infinite)."""
+
+BURST = 2.0
+"""Ratio of variances, between clusters over independent trials, from which errors count as coming in bursts."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +37,10 @@ class Interval:
 
     Examples
     --------
-    >>> print(error_rate_interval(0, 1000))
+    >>> print(zero_error_bound(1000))
     < 3.0e-3 (95 %, 0 errors)
-    >>> print(error_rate_interval(10, 10_000))
-    [4.796e-4, 1.838e-3] (95 %, Clopper-Pearson)
+    >>> print(clopper_pearson(10, 10_000))
+    [4.796e-4, 1.839e-3] (95 %, Clopper-Pearson)
     """
 
     low: float
@@ -49,8 +60,8 @@ class Interval:
     def __str__(self) -> str:
         percent = f"{100 * self.level:g} %"
         if self.one_sided:
-            return f"< {_significant(self.high, 2, ROUND_CEILING)} ({percent}, {self.method})"
-        return f"[{_significant(self.low, 4)}, {_significant(self.high, 4)}] ({percent}, {self.method})"
+            return f"{upper_bound_text(self.high)} ({percent}, {self.method})"
+        return f"{interval_text(self.low, self.high)} ({percent}, {self.method})"
 
     def scaled(self, factor: float) -> Interval:
         """The interval of ``factor`` times the quantity, ``factor`` >= 0."""
@@ -73,33 +84,6 @@ def clopper_pearson(errors: int, trials: int, level: float = 0.95) -> Interval:
     return Interval(low, high, level, "Clopper-Pearson")
 
 
-def wilson(errors: int, trials: int, level: float = 0.95) -> Interval:
-    """Score interval of a proportion: nominal coverage on average over the true proportion, not for each.
-
-    Raises
-    ------
-    ValueError : unless trials >= 1, 0 <= errors <= trials and 0 < level < 1.
-    """
-    _check_level(level)
-    _check_counts(errors, trials)
-    squared = float(ndtri((1 + level) / 2)) ** 2
-    centre = errors + squared / 2
-    half_width = np.sqrt(squared * (errors * (trials - errors) / trials + squared / 4))
-    low = 0.0 if errors == 0 else float((centre - half_width) / (trials + squared))
-    high = 1.0 if errors == trials else float((centre + half_width) / (trials + squared))
-    return Interval(low, high, level, "Wilson")
-
-
-def error_rate_interval(errors: int, trials: int, level: float = 0.95) -> Interval:
-    """Interval of an error rate over independent trials: Clopper-Pearson, and at zero errors the one-sided upper bound.
-
-    Raises
-    ------
-    ValueError : unless trials >= 1, 0 <= errors <= trials and 0 < level < 1.
-    """
-    return zero_error_bound(trials, level) if errors == 0 else clopper_pearson(errors, trials, level)
-
-
 def zero_error_bound(trials: int, level: float = 0.95) -> Interval:
     """Exact one-sided upper bound 1 - (1 - level)^(1/trials) of a proportion after ``trials`` without an error.
 
@@ -112,6 +96,19 @@ def zero_error_bound(trials: int, level: float = 0.95) -> Interval:
     return Interval(0.0, float(-np.expm1(np.log1p(-level) / trials)), level, "0 errors", one_sided=True)
 
 
+def share_upper_bound(hits: int, trials: int, level: float = 0.95) -> float:
+    """Exact one-sided upper bound of a proportion from ``hits`` in ``trials`` independent trials.
+
+    Examples
+    --------
+    >>> round(share_upper_bound(0, 200), 4)
+    0.0149
+    """
+    _check_level(level)
+    _check_counts(hits, trials)
+    return _beta_ends(hits, trials, 1 - level)[1]
+
+
 def clustered_error_rate_interval(errors: ArrayLike, sizes: ArrayLike, level: float = 0.95) -> Interval:
     """Interval of an error rate whose trials are independent only between clusters.
 
@@ -120,6 +117,11 @@ def clustered_error_rate_interval(errors: ArrayLike, sizes: ArrayLike, level: fl
     m / (m - 1) sum_c (e_c - p n_c)^2 / (sum_c n_c)^2 with m clusters. The ends are those of Clopper-Pearson for the
     number of independent trials that would have this variance, at most sum(sizes), reduced by the squared ratio of the
     t quantiles of sum(sizes) - 1 and m - 1 degrees of freedom (Korn and Graubard 1998).
+
+    Where errors come in bursts (a variance of more than twice that of independent trials), the clusters that carry them
+    are few, and one worse than all that were seen is likely. The upper end is then at least p exp(t s / p) with s the
+    root of that variance and t of (sum e)^2 / sum e^2 degrees of freedom, the number of clusters that carry the errors,
+    but at most the upper end for the share of clusters with an error times max(sizes) / mean(sizes).
 
     With no error at all the correlation inside a cluster is invisible. The upper bound then counts clusters, not
     trials: p <= P(a cluster has an error) max(sizes) / mean(sizes), whatever the correlation. Pass as clusters the
@@ -160,6 +162,12 @@ def clustered_error_rate_interval(errors: ArrayLike, sizes: ArrayLike, level: fl
     tail = (1 - level) / 2
     effective *= float((stdtrit(n_trials - 1, tail) / stdtrit(n_clusters - 1, tail)) ** 2)
     low, high = _beta_ends(rate * effective, effective, tail)
+    if variance > BURST * rate * (1 - rate) / n_trials:
+        carriers = float(n_errors**2 / np.sum(counts**2))
+        worst = spread_of_sizes * _beta_ends(int(np.count_nonzero(counts)), n_clusters, tail)[1]
+        with np.errstate(over="ignore"):
+            unseen = rate * np.exp(-stdtrit(carriers, tail) * np.sqrt(variance) / rate) if carriers > 1 else np.inf
+        high = max(high, float(min(unseen, worst, 1.0)))
     return Interval(low, high, level, "clustered Clopper-Pearson")
 
 
@@ -212,43 +220,6 @@ def chi_square_rmse_interval(rmse: float, degrees_of_freedom: float, level: floa
     return Interval(rmse * low, rmse * high, level, "chi-square")
 
 
-def effective_degrees_of_freedom(covariance: ArrayLike, n_trials: int) -> float:
-    """Degrees of freedom n (tr C)^2 / tr C^2 of the sum of squared errors of n Gaussian vectors (Satterthwaite).
-
-    The chi-square law with that number has the mean and the variance of the sum. It is d n for d independent axes of
-    equal variance, and n when one direction dominates.
-
-    Parameters
-    ----------
-    covariance : (d, d) covariance C of one trial's error vector (a CRB will do).
-    n_trials : number of independent trials.
-    """
-    matrix = np.asarray(covariance, dtype=float)
-    if (
-        matrix.ndim != 2
-        or matrix.shape[0] != matrix.shape[1]
-        or not np.all(np.isfinite(matrix))
-        or np.trace(matrix) <= 0
-    ):
-        raise ValueError(f"covariance of shape {matrix.shape} must be a finite (d, d) matrix of positive trace")
-    return float(n_trials * np.trace(matrix) ** 2 / np.sum(matrix * matrix.T))
-
-
-def squared_errors_needed(upper_end: float, level: float = 0.95) -> float:
-    """Degrees of freedom at which the upper end of :func:`chi_square_rmse_interval` is ``upper_end`` times the RMSE.
-
-    Parameters
-    ----------
-    upper_end : e.g. 1.05 for "+5 %", above 1.
-    level : confidence level.
-    """
-    if not 1.0005 <= upper_end <= 10:
-        raise ValueError(f"upper_end = {upper_end}, must be in 1.0005..10")
-    _check_level(level)
-    root = brentq(lambda nu: _chi_square_factors(nu, level)[1] - upper_end, 0.5, 1e9, xtol=1e-6, rtol=1e-12)
-    return float(root)
-
-
 def bootstrap_rmse_interval(
     squared_errors: ArrayLike,
     *,
@@ -258,7 +229,7 @@ def bootstrap_rmse_interval(
     level: float = 0.95,
     n_resamples: int = 2000,
 ) -> Interval:
-    """BCa bootstrap interval of sqrt(mean squared error), or of its ratio to a bound, resampled by trial or by cluster.
+    """Bootstrap-t interval of sqrt(mean squared error) or of its ratio to a bound, resampled by trial or by cluster.
 
     Parameters
     ----------
@@ -271,8 +242,12 @@ def bootstrap_rmse_interval(
 
     Notes
     -----
-    BCa (Efron 1987) corrects bias and skewness to second order: its coverage error falls as 1/n, unless a few
-    outliers carry the sum. An outlier that the sample does not hold is invisible to every interval.
+    Each resample's logarithm is divided by its own standard error (Hall 1992). Where a few outliers carry the sum, a
+    resample without them has a small error, so that the upper end makes room for outliers that the sample lacks; BCa
+    ends do not, and cover far too seldom. No interval sees outliers of which the sample holds none: it then holds for
+    the RMSE of the trials without them, whose share is at most ``zero_error_bound(n)``. ``docs/statistics.md`` has the
+    coverage that was measured. The upper end is infinite where resamples leave it open (one or
+    two trials carry the sum). Fewer than 20 trials take Student's quantiles on the logarithm.
 
     Raises
     ------
@@ -296,49 +271,70 @@ def bootstrap_rmse_interval(
         denominator = np.bincount(index, denominator).astype(float)
     if numerator.size < 2:
         raise ValueError(f"{numerator.size} independent trials or clusters, at least 2 are needed")
-    method = "BCa bootstrap" if clusters is None else "BCa cluster bootstrap"
-    low, high = _bca_root_ratio(numerator, denominator, level, rng, n_resamples)
+    method = "bootstrap-t" if clusters is None else "cluster bootstrap-t"
+    low, high = _bootstrap_t_root_ratio(numerator, denominator, level, rng, n_resamples)
     return Interval(low, high, level, method)
 
 
-def _bca_root_ratio(
+def _bootstrap_t_root_ratio(
     numerator: RealArray, denominator: RealArray, level: float, rng: np.random.Generator, n_resamples: int
 ) -> tuple[float, float]:
-    """BCa ends of sqrt(sum numerator / sum denominator) over resamples of the rows."""
-    total_n, total_d = numerator.sum(), denominator.sum()
-    estimate = np.sqrt(total_n / total_d)
+    """Bootstrap-t ends of sqrt(sum numerator / sum denominator), on the logarithm, over resamples of the rows.
 
-    left_out = np.sqrt(np.maximum(total_n - numerator, 0) / (total_d - denominator))
-    influence = left_out.mean() - left_out
-    scale = np.sum(influence**2) ** 1.5
-    if scale == 0:
-        return float(estimate), float(estimate)
-    acceleration = np.sum(influence**3) / (6 * scale)
+    Fewer than FEW rows take Student's quantiles in place of the resampled ones.
+    """
+    n, total = numerator.size, float(numerator.sum())
+    ratio = total / float(denominator.sum())
+    estimate = float(np.sqrt(ratio))
+    influence = numerator - ratio * denominator
+    error = float(np.sqrt(np.sum(influence**2)) / total) if total > 0 else 0.0
+    if not error > 1e-12:
+        return estimate, estimate
+    tail = (1 - level) / 2
+    if n < FEW:
+        lowest = float(stdtrit(n - 1, tail)) * (n / (n - 1)) ** 0.5
+        highest = -lowest
+    else:
+        quantiles = _studentized(influence, denominator, ratio, rng, n_resamples)
+        lowest, highest = np.quantile(quantiles, [tail, 1 - tail], method="closest_observation")
+    grows = -float(lowest) * error / 2
+    return estimate * float(np.exp(-highest * error / 2)), estimate * float(np.exp(grows)) if grows < OPEN else np.inf
 
-    resampled = np.sqrt(_resampled_ratios(numerator, denominator, rng, n_resamples))
-    below = (np.count_nonzero(resampled < estimate) + np.count_nonzero(resampled <= estimate)) / (2 * n_resamples)
-    bias = ndtri(np.clip(below, 0.5 / n_resamples, 1 - 0.5 / n_resamples))
-    shifted = bias + ndtri(np.array([(1 - level) / 2, (1 + level) / 2]))
-    probabilities = ndtr(bias + shifted / np.maximum(1 - acceleration * shifted, 1e-3))
-    low, high = np.quantile(resampled, probabilities)
-    return float(low), float(high)
 
-
-def _resampled_ratios(
-    numerator: RealArray, denominator: RealArray, rng: np.random.Generator, n_resamples: int
+def _studentized(
+    influence: RealArray, denominator: RealArray, ratio: float, rng: np.random.Generator, n_resamples: int
 ) -> RealArray:
-    """sum numerator / sum denominator of each resample, drawn in blocks that stay in cache."""
-    n = numerator.size
+    """(n_resamples,) log of each resample's ratio over the sample's, divided by the resample's own standard error."""
+    columns = [influence, influence**2]
     constant = bool(np.all(denominator == denominator[0]))
-    values = numerator / (n * denominator[0]) if constant else numerator + 1j * denominator
-    ratios = np.empty(n_resamples)
+    if not constant:
+        columns += [denominator, denominator**2, influence * denominator]
+    first, squares, *others = _resampled_sums(columns, rng, n_resamples)
+    d = denominator[0]
+    below, below_squares, products = others if others else (influence.size * d, influence.size * d**2, d * first)
+    change = first / below
+    spread = np.sqrt(np.maximum(squares - 2 * change * products + change**2 * below_squares, 0.0))
+    relative = np.maximum(1 + change / ratio, 0.0)
+    relative[relative < 1e-12] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        studentized: RealArray = np.log(relative) * relative * ratio * below / spread
+    studentized[np.isnan(studentized)] = 0.0
+    studentized[relative == 0] = -np.inf
+    return studentized
+
+
+def _resampled_sums(columns: Sequence[RealArray], rng: np.random.Generator, n_resamples: int) -> RealArray:
+    """(len(columns), n_resamples) sums of the columns over resampled rows, drawn in blocks that stay in cache."""
+    n = columns[0].size
+    sums = np.empty((len(columns), n_resamples))
     block = max(1, min(n_resamples, 2**17 // n))
     for start in range(0, n_resamples, block):
-        stop = min(start + block, n_resamples)
-        rows = rng.integers(0, n, size=(stop - start, n), dtype=np.uint32)
-        sums = values.take(rows).sum(axis=1)
-        ratios[start:stop] = sums if constant else sums.real / sums.imag
-    return ratios
+        size = min(block, n_resamples - start)
+        rows = rng.integers(0, n, size=(size, n), dtype=np.uint32) + n * np.arange(size, dtype=np.uint32)[:, None]
+        times_drawn = np.bincount(rows.ravel(), minlength=size * n).reshape(size, n).astype(float)
+        for column, found in zip(columns, sums, strict=True):
+            found[start : start + size] = np.einsum("ij,j->i", times_drawn, column)
+    return sums
 
 
 def _beta_ends(hits: float, trials: float, tail: float) -> tuple[float, float]:
@@ -355,17 +351,6 @@ def _chi_square_factors(degrees_of_freedom: float, level: float) -> tuple[float,
     tail = (1 - level) / 2
     upper, lower = chdtri(degrees_of_freedom, [tail, 1 - tail])
     return float(np.sqrt(degrees_of_freedom / upper)), float(np.sqrt(degrees_of_freedom / lower))
-
-
-def _significant(value: float, digits: int, rounding: str = ROUND_HALF_EVEN) -> str:
-    """``value`` to that many significant digits, scientific outside 0.01..9999."""
-    if value == 0 or not np.isfinite(value):
-        return f"{value:g}"
-    rounded = float(Context(prec=digits, rounding=rounding).create_decimal(Decimal(value)))
-    if 0.01 <= abs(rounded) < 1e4:
-        return f"{rounded:.{digits}g}" if abs(rounded) < 10**digits else f"{rounded:.0f}"
-    mantissa, exponent = f"{rounded:.{digits - 1}e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
 
 
 def _non_negative(values: ArrayLike, name: str) -> RealArray:

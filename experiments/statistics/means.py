@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from disac.experiments.statistics.intervals import Interval
+from disac.experiments.statistics.rounding import number_text, text_with_interval
 from disac.experiments.statistics.verdicts import Verdict
 
 RealArray = NDArray[np.floating[Any]]
@@ -50,7 +51,7 @@ class Mean:
         return cls(mean, mean - half, mean + half, int(values.size))
 
     def __str__(self) -> str:
-        return f"{self.value:.3g} {_ends(self.low, self.high)}"
+        return _text(self.value, self.low, self.high)
 
     @property
     def sign(self) -> Verdict:
@@ -75,7 +76,7 @@ class Ratio:
         return cls(float(value), float(low), float(high), mean.draws)
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} {_ends(self.low, self.high)}"
+        return _text(self.value, self.low, self.high)
 
     def above(self, level: float) -> Verdict:
         """Whether it is larger than ``level``."""
@@ -86,8 +87,8 @@ class Ratio:
         return "confirmed" if self.high < level else "refuted" if self.low > level else "undecided"
 
 
-def _ends(low: float, high: float) -> str:
-    return f"[{low:.3g}, {high:.3g}]" if math.isfinite(high) else "(one draw)"
+def _text(value: float, low: float, high: float) -> str:
+    return text_with_interval(value, low, high) if math.isfinite(high) else f"{number_text(value)} (one draw)"
 
 
 def root_ratio(

@@ -13,7 +13,14 @@ from disac.experiments.statistics.intervals import (
     bootstrap_rmse_interval,
     chi_square_rmse_interval,
     clustered_error_rate_interval,
+    share_upper_bound,
     zero_error_bound,
+)
+from disac.experiments.statistics.rounding import (
+    number_text,
+    text_beside_interval,
+    text_with_interval,
+    upper_bound_text,
 )
 from disac.experiments.trials.keys import Purpose, TrialKey, point_key
 
@@ -26,7 +33,7 @@ covariance: the estimate sits on another peak of the likelihood."""
 
 
 BOOTSTRAP_TRIALS = 50
-"""Trials from which the RMSE's interval is the BCa bootstrap. Resamples of fewer trials cover far too seldom; there the
+"""Trials from which the RMSE's interval is the bootstrap-t. Resamples of fewer trials cover too seldom; there the
 interval is that of Gaussian errors with the realized CRB's (effective) degrees of freedom, which gross errors break."""
 
 
@@ -104,8 +111,10 @@ def _localization(point: Mapping[str, Any], records: Sequence[Record], seed: int
             row[f"rmse_{axis}{k}_m"] = float(np.sqrt(np.mean(per_target[k] ** 2)))
             row[f"rcrb_{axis}{k}_m"] = float(np.sqrt(np.mean(bounds[k])))
             row[f"bias_{axis}{k}_m"] = float(np.mean(per_target[k]))
+    gross = count_gross_errors(records, n_targets)
     row.update(
-        gross_errors=count_gross_errors(records, n_targets),
+        gross_errors=gross,
+        gross_error_rate_high=share_upper_bound(gross, len(records), level),
         unconverged=int(np.sum(_column(records, "converged") == 0)),
         at_edge=int(_column(records, "at_edge").sum()),
         search_missed=int(_column(records, "search_missed").sum()),
@@ -133,7 +142,8 @@ def _detection(records: Sequence[Record], level: float) -> Row:
         per_user = np.stack([_column(records, f"bit_errors_{kind}_u{u}") for u in users])
         errors = per_user.sum(axis=0)
         if errors.sum() == 0:
-            interval = zero_error_bound(int(_column(records, "independent_groups").sum()), level)
+            groups = _column(records, "independent_groups" if kind == "known" else "independent_groups_estimated")
+            interval = zero_error_bound(int(groups.sum()), level)
         else:
             interval = clustered_error_rate_interval(errors, bits, level)
         row.update(
@@ -162,6 +172,7 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
     missed = any(row.get("search_missed") for row in rows)
     counts = ("trials", "failed", *(("missed",) if missed else ()))
     header = [*varying, "RMSE [m] (95 %)", "RCRB realized", "expected", "ratio (95 %)", *bers, *counts]
+    bounds = ("rcrb_realized_m", "rcrb_expected_m")
     cells = []
     for row in rows:
         fields_text = [_field_text(row.get(name)) for name in varying]
@@ -170,16 +181,15 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
             blanks = [""] * (3 + len(bers))
             cells.append([*fields_text, row["status"].partition(":")[0], *blanks, *counts_text])
             continue
-        bers_text = [_ber_text(row, "ber"), _number(row.get("ber_theory"))]
+        bers_text = [_ber_text(row, "ber"), _theory_text(row, "ber", "ber_theory")]
         if estimated:
-            bers_text += [_ber_text(row, "ber_estimated"), _number(row.get("ber_estimated_theory"))]
+            bers_text += [_ber_text(row, "ber_estimated"), _theory_text(row, "ber_estimated", "ber_estimated_theory")]
         cells.append(
             [
                 *fields_text,
-                f"{row['rmse_m']:.4g} [{row.get('rmse_low_m', np.nan):.3g}, {row.get('rmse_high_m', np.nan):.3g}]",
-                f"{row['rcrb_realized_m']:.4g}",
-                f"{row['rcrb_expected_m']:.4g}",
-                f"{row['ratio']:.3f} [{row.get('ratio_low', np.nan):.3f}, {row.get('ratio_high', np.nan):.3f}]",
+                text_with_interval(row["rmse_m"], *_ends(row, "rmse", "_m")),
+                *(text_beside_interval(row[name], row["rmse_m"], *_ends(row, "rmse", "_m")) for name in bounds),
+                text_with_interval(row["ratio"], *_ends(row, "ratio")),
                 *bers_text,
                 *counts_text,
             ]
@@ -191,13 +201,21 @@ def _field_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+def _ends(row: Row, name: str, unit: str = "") -> tuple[float, float]:
+    return row.get(f"{name}_low{unit}", np.nan), row.get(f"{name}_high{unit}", np.nan)
 
 
 def _ber_text(row: Row, name: str) -> str:
     if name not in row:
         return ""
-    if row[name] == 0:
-        return f"< {row[f'{name}_high']:.2g} (0 errors)"
-    return f"{row[name]:.3g} [{row[f'{name}_low']:.2g}, {row[f'{name}_high']:.2g}]"
+    low, high = _ends(row, name)
+    return f"{upper_bound_text(high)} (0 errors)" if row[name] == 0 else text_with_interval(row[name], low, high)
+
+
+def _theory_text(row: Row, name: str, theory: str) -> str:
+    if theory not in row:
+        return ""
+    low, high = _ends(row, name)
+    return (
+        number_text(row[theory]) if row.get(name, 0) == 0 else text_beside_interval(row[theory], row[name], low, high)
+    )

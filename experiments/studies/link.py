@@ -249,7 +249,8 @@ class LinkTrial:
         """Transmit, receive, localize, detect and compare with the bounds at the truth of this trial.
 
         ``independent_groups`` counts the resource elements whose bit errors are independent given the channels: all of
-        them where one node serves each subcarrier, one group where the trial's phases are common to all.
+        them where one node serves each subcarrier, one group where the trial's phases are common to all. With estimated
+        channels the symbols of a subcarrier share one estimate: ``independent_groups_estimated`` counts subcarriers.
         """
         from disac.simulator import draw_streams, transmit
 
@@ -324,6 +325,7 @@ class LinkTrial:
         gains: dict[str, NDArray[np.complexfloating[Any, Any]]] = {"known": own}
         if self.n_pilots:
             gains["estimated"] = self._estimated_gains(phases, key)
+            record["independent_groups_estimated"] = s.n_subcarriers if self.single_node_subcarriers else 1
         for kind, gain in gains.items():
             errors = count_bit_errors(detect(y, gain, self.order), bits)
             for u in range(s.n_users):

@@ -35,6 +35,8 @@ def _columns(s: Scenario, pilots: bool) -> Iterator[tuple[str, Column]]:
     yield "snr_comm", Column("1", "power of the users' noise-free signals over that of the noise drawn, a ratio")
     yield "bits", Column("1", "bits sent to each user")
     yield "independent_groups", Column("1", "groups of resource elements whose bit errors are independent")
+    if pilots:
+        yield "independent_groups_estimated", Column("1", "the same with estimated channels")
     for kind in ("known", "estimated") if pilots else ("known",):
         for u in range(s.n_users):
             yield f"bit_errors_{kind}_u{u}", Column("1", f"wrong bits of user {u}, channel {kind}")

@@ -56,32 +56,14 @@ def test_clopper_pearson_published(errors: int, trials: int, low: float, high: f
         np.testing.assert_allclose((interval.low, interval.high), tail, rtol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("errors", "trials", "low", "high"),
-    [
-        (0, 1000, 0.0, 3.826758e-3),
-        (1, 10**5, 1.765248e-6, 5.664710e-5),
-        (3, 10**5, 1.020276e-5, 8.820805e-5),
-        (10, 10**4, 5.432860e-4, 1.839944e-3),
-        (7, 50, 0.06950833, 0.2618619),
-    ],
-)
-def test_wilson_published(errors: int, trials: int, low: float, high: float) -> None:
-    interval = intervals.wilson(errors, trials)
-    theirs = stats.binomtest(errors, trials).proportion_ci(method="wilson")
-    np.testing.assert_allclose((interval.low, interval.high), (theirs.low, theirs.high), rtol=1e-12, atol=1e-18)
-    np.testing.assert_allclose((interval.low, interval.high), (low, high), rtol=1e-6)
-
-
 @pytest.mark.parametrize("trials", [1, 3, 1000, 12345, 10**6, 10**9])
-@pytest.mark.parametrize("function", [intervals.clopper_pearson, intervals.wilson])
-def test_ends_are_exact_at_the_edges(function: Callable[[int, int], Interval], trials: int) -> None:
-    assert function(0, trials).low == 0.0
-    assert function(trials, trials).high == 1.0
+def test_ends_are_exact_at_the_edges(trials: int) -> None:
+    assert intervals.clopper_pearson(0, trials).low == 0.0
+    assert intervals.clopper_pearson(trials, trials).high == 1.0
 
 
 def test_zero_error_bound() -> None:
-    interval = intervals.error_rate_interval(0, 1000)
+    interval = intervals.zero_error_bound(1000)
     assert interval.one_sided
     assert interval.low == 0.0
     assert interval.high == pytest.approx(2.991250e-3, rel=1e-6)
@@ -104,9 +86,13 @@ def test_binomial_coverage_by_enumeration() -> None:
     probabilities = np.linspace(0.003, 0.997, 499)
     exact = exact_coverage(intervals.clopper_pearson, 60, probabilities)
     assert exact.min() >= 0.95
-    score = exact_coverage(intervals.wilson, 60, probabilities)
-    assert score.min() < 0.95
-    assert score.mean() == pytest.approx(0.95, abs=0.005)
+    narrower = exact_coverage(lambda k, n: intervals.clopper_pearson(k, n, 0.9), 60, probabilities)
+    assert narrower.min() < 0.95
+
+
+def test_share_upper_bound_is_exact() -> None:
+    assert intervals.share_upper_bound(0, 200) == pytest.approx(intervals.zero_error_bound(200).high, rel=1e-12)
+    assert stats.binom.cdf(3, 200, intervals.share_upper_bound(3, 200)) == pytest.approx(0.05, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -127,22 +113,6 @@ def test_chi_square_published(degrees: int, low: float, high: float) -> None:
     np.testing.assert_allclose((tripled.low, tripled.high), (3 * interval.low, 3 * interval.high), rtol=1e-12)
 
 
-@pytest.mark.parametrize(("upper_end", "needed"), [(1.05, 847.3), (1.02, 4996.8), (1.01, 19595.7)])
-def test_squared_errors_needed(upper_end: float, needed: float) -> None:
-    assert intervals.squared_errors_needed(upper_end) == pytest.approx(needed, abs=0.05)
-    assert intervals.chi_square_rmse_interval(1.0, intervals.squared_errors_needed(upper_end)).high == pytest.approx(
-        upper_end, abs=1e-9
-    )
-
-
-def test_effective_degrees_of_freedom() -> None:
-    assert intervals.effective_degrees_of_freedom(np.eye(4), 50) == pytest.approx(200)
-    assert intervals.effective_degrees_of_freedom(np.diag([1.0, 0.0]), 50) == pytest.approx(50)
-    rotation = np.array([[0.6, -0.8], [0.8, 0.6]])
-    skewed = rotation @ np.diag([4.0, 1.0]) @ rotation.T
-    assert intervals.effective_degrees_of_freedom(skewed, 17) == pytest.approx(17 * 25 / 17)
-
-
 @pytest.mark.statistical(false_alarm=1e-9)
 def test_chi_square_coverage_needs_effective_degrees() -> None:
     """Errors along one axis: 2 per trial covers too little, Satterthwaite's number covers at the nominal rate."""
@@ -150,7 +120,7 @@ def test_chi_square_coverage_needs_effective_degrees() -> None:
     factor = np.linalg.cholesky(covariance)
     truth = float(np.sqrt(np.trace(covariance)))
     runs, trials = 3000, 100
-    degrees = intervals.effective_degrees_of_freedom(covariance, trials)
+    degrees = trials * np.trace(covariance) ** 2 / np.sum(covariance**2)
 
     def interval(rng: np.random.Generator, nu: float) -> Interval:
         errors = rng.standard_normal((trials, 2)) @ factor.T
@@ -169,11 +139,11 @@ def position_errors(rng: np.random.Generator, trials: int, outlier_rate: float) 
 
 
 @pytest.mark.statistical(false_alarm=2e-9)
-@pytest.mark.parametrize("outlier_rate", [0.0, 0.05])
-def test_bootstrap_coverage(outlier_rate: float) -> None:
-    """Nominal coverage of RMSE in 400 trials, also where one in twenty errors is gross."""
+@pytest.mark.parametrize(("trials", "outlier_rate"), [(400, 0.0), (200, 0.05)])
+def test_bootstrap_coverage(trials: int, outlier_rate: float) -> None:
+    """Nominal coverage of the RMSE, also where one in twenty errors is gross: then BCa and Gaussian ends fail."""
     truth = float(np.sqrt((1 + 0.09 + 0.25) * (1 + 99 * outlier_rate)))
-    runs, trials = 1000, 400
+    runs = 1000
 
     def interval(rng: np.random.Generator) -> Interval:
         return intervals.bootstrap_rmse_interval(position_errors(rng, trials, outlier_rate), rng=rng, n_resamples=500)
@@ -185,6 +155,19 @@ def test_bootstrap_coverage(outlier_rate: float) -> None:
     assert covers_at(0.95, count_hits(runs, 2, truth, interval), runs)
     if outlier_rate:
         assert not covers_at(0.95, count_hits(runs, 2, truth, gaussian), runs)
+
+
+@pytest.mark.statistical(false_alarm=1e-9)
+def test_bootstrap_makes_room_for_rare_outliers() -> None:
+    """Six outliers expected in 200 trials: BCa ends, which covered 0.86 here, fail this test."""
+    truth = float(np.sqrt((1 + 0.09 + 0.25) * (1 + 99 * 0.03)))
+    runs = 1500
+
+    def interval(rng: np.random.Generator) -> Interval:
+        return intervals.bootstrap_rmse_interval(position_errors(rng, 200, 0.03), rng=rng, n_resamples=400)
+
+    assert covers_at_least(0.93, count_hits(runs, 21, truth, interval), runs)
+    assert not covers_at_least(0.93, count_hits(200, 21, 2 * truth, interval), 200)
 
 
 @pytest.mark.statistical(false_alarm=1e-9)
@@ -217,25 +200,34 @@ def test_cluster_bootstrap_coverage() -> None:
     assert not covers_at(0.95, count_hits(runs, 4, truth, lambda rng: interval(rng, None)), runs)
 
 
-@pytest.mark.statistical(false_alarm=2e-10)
-def test_bootstrap_agrees_with_scipy() -> None:
-    """Same method, other resamples: ends within 6.5 standard errors of a bootstrap quantile."""
+@pytest.mark.parametrize("constant", [True, False])
+def test_bootstrap_is_its_formula(constant: bool) -> None:
+    """The same resamples, each written out: log of the root ratio over its own standard error."""
     rng = np.random.default_rng(5)
-    squared, bounds = rng.chisquare(2, 300), 1.5 + rng.random(300)
-    ours = intervals.bootstrap_rmse_interval(squared, bounds=bounds, rng=np.random.default_rng(6), n_resamples=20_000)
-    theirs = stats.bootstrap(
-        (squared, bounds),
-        lambda a, b, axis=-1: np.sqrt(np.sum(a, axis=axis) / np.sum(b, axis=axis)),
-        paired=True,
-        vectorized=True,
-        n_resamples=20_000,
-        rng=np.random.default_rng(7),
-        method="BCa",
-    )
-    tolerance = 6.5 * 2**0.5 * theirs.standard_error * np.sqrt(0.025 * 0.975 / 20_000) / stats.norm.pdf(1.96)
-    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=tolerance)
-    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=tolerance)
-    assert ours.high - ours.low != pytest.approx(1.645 / 1.96 * (ours.high - ours.low), abs=tolerance)
+    squared = rng.chisquare(2, 300)
+    bounds = np.full(300, 1.5) if constant else 1.5 + rng.random(300)
+    ours = intervals.bootstrap_rmse_interval(squared, bounds=bounds, rng=np.random.default_rng(6), n_resamples=400)
+    rows = np.random.default_rng(6).integers(0, 300, size=(400, 300), dtype=np.uint32)
+
+    def log_and_error(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
+        ratio = a.mean() / b.mean()
+        return float(np.log(ratio)), float(np.std(a - ratio * b) / a.mean() / np.sqrt(a.size))
+
+    centre, error = log_and_error(squared, bounds)
+    found = [log_and_error(squared[chosen], bounds[chosen]) for chosen in rows]
+    studentized = np.sort([(log - centre) / own for log, own in found])
+    ends = np.exp((centre - error * studentized[[390, 10]]) / 2)
+    np.testing.assert_allclose((ours.low, ours.high), ends, rtol=2e-2)
+    plain = np.exp((centre + np.array([-1.96, 1.96]) * error) / 2)
+    assert ours.low != pytest.approx(plain[0], rel=1e-4)
+
+
+def test_upper_end_is_open_where_one_trial_carries_the_sum() -> None:
+    squared = np.full(100, 1e-6)
+    squared[0] = 1e4
+    interval = intervals.bootstrap_rmse_interval(squared, rng=np.random.default_rng(0))
+    assert interval.high == np.inf
+    assert interval.low > 1
 
 
 def test_bootstrap_is_reproducible_and_scales() -> None:
@@ -301,6 +293,24 @@ def test_clustered_coverage_of_rare_errors() -> None:
     assert not covers_at_least(0.95, count_hits(runs, 12, 2 * rate, clustered), runs)
 
 
+@pytest.mark.statistical(false_alarm=1e-9)
+def test_clustered_coverage_of_deep_fades() -> None:
+    """Rayleigh fading at 30 dB, 200 channels of 1,000 bits: about two fades carry all errors."""
+    runs, snr = 2000, 1e3
+
+    def fades(rng: np.random.Generator) -> NDArray[np.int64]:
+        return rng.binomial(1000, stats.norm.sf(np.sqrt(snr * rng.exponential(size=200))))
+
+    truth = 0.5 * (1 - np.sqrt(snr / (2 + snr)))
+
+    def clustered(rng: np.random.Generator) -> Interval:
+        return intervals.clustered_error_rate_interval(fades(rng), 1000)
+
+    # measured coverage 0.92
+    assert covers_at_least(0.9, count_hits(runs, 13, truth, clustered), runs)
+    assert not covers_at_least(0.9, count_hits(runs, 13, 5 * truth, lambda rng: clustered(rng).scaled(0.2)), runs)
+
+
 def test_clustered_limits() -> None:
     """Clusters of one trial give Clopper-Pearson; whole clusters in error count as one event each."""
     single = np.zeros(4000, dtype=int)
@@ -330,7 +340,7 @@ def test_family_wise_level() -> None:
 
 
 def test_interval_prints_and_scales() -> None:
-    assert str(Interval(0.95, 1.05, 0.95, "BCa bootstrap")) == "[0.95, 1.05] (95 %, BCa bootstrap)"
+    assert str(Interval(0.95, 1.05, 0.95, "bootstrap-t")) == "[0.9500, 1.050] (95 %, bootstrap-t)"
     assert str(Interval(4.7964e-4, 12345.6, 0.99, "x")) == "[4.796e-4, 1.235e4] (99 %, x)"
     assert Interval(1.0, 2.0, 0.9, "x").scaled(3) == Interval(3.0, 6.0, 0.9, "x")
     assert 1.5 in Interval(1.0, 2.0, 0.9, "x")
@@ -341,7 +351,7 @@ def test_interval_prints_and_scales() -> None:
     ("call", "message"),
     [
         (lambda: intervals.clopper_pearson(5, 4), "errors = 5, must be a whole number in 0..4"),
-        (lambda: intervals.wilson(0, 0), "trials = 0"),
+        (lambda: intervals.clopper_pearson(0, 0), "trials = 0"),
         (lambda: intervals.clopper_pearson(1, 4, 95), "level = 95"),
         (lambda: intervals.zero_error_bound(10, 1.0), "level = 1.0"),
         (lambda: intervals.clustered_error_rate_interval([1], 4), "at least|m >= 2"),
@@ -349,7 +359,6 @@ def test_interval_prints_and_scales() -> None:
         (lambda: intervals.clustered_error_rate_interval([0.5, 0], 4), "whole numbers"),
         (lambda: intervals.chi_square_rmse_interval(1.0, 0), "degrees_of_freedom = 0"),
         (lambda: intervals.chi_square_rmse_interval(float("nan"), 5), "rmse = nan"),
-        (lambda: intervals.squared_errors_needed(1.0), "upper_end = 1.0"),
         (
             lambda: intervals.bootstrap_rmse_interval([1.0, np.nan], rng=np.random.default_rng(0)),
             r"squared_errors\[1\] = nan",
@@ -366,7 +375,6 @@ def test_interval_prints_and_scales() -> None:
         (lambda: Interval(2.0, 1.0, 0.95, "x"), "low must not exceed high"),
         (lambda: intervals.binomial_acceptance(10, 0.0, 1e-9), "probability = 0.0"),
         (lambda: intervals.family_wise_level(0.95, 0), "n_intervals = 0"),
-        (lambda: intervals.effective_degrees_of_freedom(np.ones(3), 5), "covariance"),
     ],
 )
 def test_bad_input(call: Callable[[], object], message: str) -> None:

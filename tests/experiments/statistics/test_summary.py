@@ -35,6 +35,7 @@ def _records(n, seed=0, users=2, bits=1000, ber=1e-2, outliers=0):
             "snr_sense": 100.0,
             "snr_comm": 50.0,
             "independent_groups": 128,
+            "independent_groups_estimated": 4,
             "error_x0_m": error[0],
             "error_y0_m": error[1],
             "crb_x0_m2": CRB[0, 0],
@@ -79,7 +80,7 @@ def test_few_trials_get_an_interval_that_is_not_a_bootstrap_of_them():
     assert sum(row["ratio_low"] < 1 < row["ratio_high"] for row in ratios) >= fewest
     assert sum(row["ratio_low"] < 2.5 < row["ratio_high"] for row in ratios) < fewest
     assert {row["rmse_interval"] for row in ratios} == {"chi-square"}
-    assert _summary(_records(60))["rmse_interval"] == "BCa bootstrap"
+    assert _summary(_records(60))["rmse_interval"] == "bootstrap-t"
 
 
 @pytest.mark.statistical(false_alarm=3e-9)
@@ -104,6 +105,32 @@ def test_zero_errors_are_a_bound():
     assert row["ber_low"] == 0
     assert row["ber_high"] == pytest.approx(1 - 0.05 ** (1 / (20 * 128)))
     assert "< " in " ".join(table_lines([row], tuple(POINT))[1][0])
+
+
+def test_symbols_that_share_a_channel_estimate_are_one_group():
+    records = list(_records(2, ber=0.0))
+    for record in records:
+        record |= {"bit_errors_estimated_u0": 0, "bit_errors_estimated_u1": 0, "ber_estimated_theory": 1e-4}
+    row = _summary(records)
+    assert row["ber_high"] == pytest.approx(1 - 0.05 ** (1 / (2 * 128)))
+    assert row["ber_estimated_high"] == pytest.approx(1 - 0.05 ** (1 / (2 * 4)))
+
+
+def test_share_of_gross_errors_has_an_upper_bound():
+    row = _summary(_records(200))
+    assert row["gross_errors"] == 0
+    assert row["gross_error_rate_high"] == pytest.approx(1 - 0.05 ** (1 / 200))
+
+
+def test_table_rounds_outwards_and_tells_the_value_from_the_ends():
+    row = _summary(_records(60)) | {
+        "rmse_m": 0.362, "rmse_low_m": 0.35623, "rmse_high_m": 0.3689, "rcrb_realized_m": 0.358, "rcrb_expected_m": 0.3,
+        "ber": 0.0, "ber_high": 0.000585,
+    }  # fmt: skip
+    _, (cells,) = table_lines([row], tuple(POINT))
+    assert "0.3620 [0.3562, 0.3689]" in cells
+    assert "0.3580" in cells
+    assert "< 5.9e-4 (0 errors)" in cells
 
 
 def test_bit_errors_sum_over_users_and_trials():

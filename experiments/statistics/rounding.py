@@ -1,0 +1,113 @@
+"""Numbers with intervals as text: ends rounded outwards, with digits enough to tell the value from either end."""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+
+SIDE_DIGITS = 2
+"""Significant digits of the distance between a value and an end of its interval that are printed."""
+
+
+_EXACT = Context(prec=700)
+"""Holds every digit of any float down to the smallest step."""
+
+
+def text_with_interval(value: float, low: float, high: float) -> str:
+    """``value [low, high]``, the ends rounded outwards.
+
+    The printed interval holds the exact one, the printed value lies in the printed interval, and a value that differs
+    from an end is printed differently. An interval that is not known (NaN) is left out.
+
+    Examples
+    --------
+    >>> text_with_interval(0.35623, 0.34871, 0.36542)
+    '0.3562 [0.3487, 0.3655]'
+    >>> text_with_interval(2.5e-6, 1.2e-7, 5.57e-5)
+    '2.50e-6 [1e-7, 5.6e-5]'
+    """
+    if math.isnan(low) or math.isnan(high) or not math.isfinite(value):
+        return number_text(value)
+    below, above = _steps(value, low, high)
+    low_text = _text(low, min(below, _step(low, 1)), ROUND_FLOOR)
+    high_text = _text(high, above, ROUND_CEILING)
+    return f"{_text(value, min(below, above, _step(value, 3)), ROUND_HALF_EVEN)} [{low_text}, {high_text}]"
+
+
+def text_beside_interval(other: float, value: float, low: float, high: float) -> str:
+    """A number that is to be compared with ``value [low, high]``, with as many digits.
+
+    Examples
+    --------
+    >>> text_beside_interval(0.358049, 0.35623, 0.34871, 0.36542)
+    '0.3580'
+    """
+    if not all(map(math.isfinite, (other, value, low, high))):
+        return number_text(other)
+    return _text(other, min(*_steps(value, low, high), _step(other, 3)), ROUND_HALF_EVEN)
+
+
+def upper_bound_text(high: float) -> str:
+    """``< high``, rounded up to two significant digits.
+
+    Examples
+    --------
+    >>> upper_bound_text(0.000585)
+    '< 5.9e-4'
+    """
+    return f"< {_text(high, _step(high, 2), ROUND_CEILING)}"
+
+
+def interval_text(low: float, high: float) -> str:
+    """``[low, high]`` without a value, rounded outwards to four significant digits.
+
+    Examples
+    --------
+    >>> interval_text(4.7964e-4, 12345.6)
+    '[4.796e-4, 1.235e4]'
+    """
+    return f"[{_text(low, _step(low, 4), ROUND_FLOOR)}, {_text(high, _step(high, 4), ROUND_CEILING)}]"
+
+
+def number_text(value: float, digits: int = 3) -> str:
+    """A number without an interval, to that many significant digits.
+
+    Examples
+    --------
+    >>> number_text(0.000123456)
+    '1.23e-4'
+    """
+    return _text(value, _step(value, digits), ROUND_HALF_EVEN)
+
+
+def _steps(value: float, low: float, high: float) -> tuple[int, int]:
+    """Decimal exponents of the last printed digit of either end."""
+    sides = [abs(value - end) for end in (low, high)]
+    known = [side for side in sides if side > 0 and math.isfinite(side)]
+    least = _step(value, 4) if not known else None
+    below, above = (
+        _step(side, SIDE_DIGITS) if side in known else (least if least is not None else _step(known[0], SIDE_DIGITS))
+        for side in sides
+    )
+    return below, above
+
+
+def _step(value: float, digits: int) -> int:
+    """Exponent of the last of that many significant digits."""
+    if value == 0 or not math.isfinite(value):
+        return 0
+    return Decimal(repr(float(value))).adjusted() - digits + 1
+
+
+def _text(value: float, step: int, rounding: str) -> str:
+    """``value`` rounded to a multiple of 10^step; scientific below 0.01 and from 10,000 on."""
+    if not math.isfinite(value):
+        return f"{value:g}"
+    rounded = Decimal(repr(float(value))).quantize(Decimal((0, (1,), step)), rounding, _EXACT)
+    if rounded == 0:
+        return "0"
+    if Decimal("0.01") <= abs(rounded) < 10_000:
+        return f"{rounded:f}" if step < 0 else f"{rounded.quantize(Decimal(1)):f}"
+    digits = max(rounded.adjusted() - step, 0)
+    mantissa, exponent = f"{rounded:.{digits}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"

@@ -1,0 +1,79 @@
+"""Printed intervals hold the exact ones, and printed values are told from their ends."""
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from disac.experiments.statistics.rounding import (
+    interval_text,
+    number_text,
+    text_beside_interval,
+    text_with_interval,
+    upper_bound_text,
+)
+
+NUMBERS = st.floats(-1e9, 1e9, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 1e-30)
+
+
+def _numbers(text):
+    return [float(found) for found in re.findall(r"-?[\d.]+(?:e-?\d+)?", text)]
+
+
+@given(st.lists(NUMBERS, min_size=3, max_size=3).map(sorted))
+def test_printed_interval_holds_the_exact_one_and_the_value(ends):
+    low, value, high = ends
+    shown, shown_low, shown_high = _numbers(text_with_interval(value, low, high))
+    assert shown_low <= low
+    assert high <= shown_high
+    assert shown_low <= shown <= shown_high
+    assert value == low or shown_low < shown
+    assert value == high or shown < shown_high
+
+
+@given(st.floats(1e-30, 1e9), st.floats(1e-6, 0.5), st.floats(1e-6, 0.5))
+def test_no_end_moves_by_more_than_a_tenth_of_its_distance(value, below, above):
+    low, high = value * (1 - below), value * (1 + above)
+    shown, shown_low, shown_high = _numbers(text_with_interval(value, low, high))
+    assert low - shown_low <= 0.101 * (value - low)
+    assert shown_high - high <= 0.101 * (high - value)
+    assert abs(shown - value) <= 0.051 * min(value - low, high - value)
+
+
+@given(st.floats(1e-30, 1e9))
+def test_upper_bound_is_rounded_up(high):
+    (shown,) = _numbers(upper_bound_text(high)[2:])
+    assert high <= shown <= 1.11 * high
+
+
+@given(st.lists(NUMBERS, min_size=2, max_size=2).map(sorted))
+def test_interval_alone_is_rounded_outwards(ends):
+    low, high = _numbers(interval_text(*ends))
+    assert low <= ends[0]
+    assert ends[1] <= high
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((0.362, 0.35623, 0.3689), "0.3620 [0.3562, 0.3689]"),
+        ((1.034, 0.987, 1.086), "1.034 [0.987, 1.086]"),
+        ((2.5e-6, 2.5e-8, 5.57e-5), "2.50e-6 [2e-8, 5.6e-5]"),
+        ((0.0, 0.0, 1.04e-3), "0 [0, 1.1e-3]"),
+        ((-3.2, -4.41, -1.13), "-3.20 [-4.5, -1.1]"),
+        ((123456.0, 120000.0, 130000.0), "1.235e5 [1.200e5, 1.300e5]"),
+        ((5.0, 1.0, math.inf), "5.00 [1.0, inf]"),
+        ((5.0, math.nan, math.nan), "5.00"),
+    ],
+)
+def test_examples(arguments, text):
+    assert text_with_interval(*arguments) == text
+
+
+def test_numbers_beside_an_interval_have_its_digits():
+    assert text_beside_interval(0.358049, 0.362, 0.35623, 0.3689) == "0.3580"
+    assert text_beside_interval(0.358049, 0.362, math.nan, math.nan) == "0.358"
+    assert upper_bound_text(0.000585) == "< 5.9e-4"
+    assert number_text(0.0) == "0"
