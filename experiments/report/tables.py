@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from disac.experiments.campaign.operations import ColumnMean
 from disac.experiments.runs.store import PointStatus
+from disac.experiments.statistics.rounding import text_beside_interval, texts_with_interval, upper_bound_text
 
 _POINTS_SIDE_BY_SIDE = 5
 _INFEASIBLE = "infeasible"
@@ -119,8 +120,11 @@ def plain_table(path: Path) -> Table:
 def _noted(row: Mapping[str, str], name: str) -> Cell:
     """A value as it is, with its interval where it has one."""
     low, high = (row.get(end, "") for end in _interval_names(name))
-    shown = Cell(row[name], words=True) if _is_word(row[name]) else Cell(number(row[name], 5))
-    return replace(shown, note=f"[{number(low)}, {number(high)}]") if low and high else shown
+    if _is_word(row[name]):
+        return Cell(row[name], words=True)
+    if low and high:
+        return Cell(*texts_with_interval(float(row[name]), float(low), float(high)))
+    return Cell(number(row[name], 5))
 
 
 def _is_word(text: str) -> bool:
@@ -196,11 +200,15 @@ def _is_infeasible(row: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of the summary with its interval; ``kind`` is what its numbers are."""
+    """A column of the summary with its interval; ``kind`` is what its numbers are.
+
+    One that is to be compared with another, named by ``beside``, has as many digits as that.
+    """
 
     heading: str
     name: str
     kind: str = "value"
+    beside: str = ""
 
     def cell(self, row: Mapping[str, str]) -> Cell:
         text = row.get(self.name, "")
@@ -212,23 +220,24 @@ class _Column:
         if self.kind in ("failures", "trouble"):
             return Cell(text, marked=text != "0")
         if self.kind == "rate" and float(text) == 0:
-            return Cell(f"< {number(high, 2)}", "no error")
-        digits = 2 if self.kind == "rate" else 3
-        return Cell(
-            number(text, 3 if "theory" in self.name else 4),
-            f"[{number(low, digits)}, {number(high, digits)}]" if low and high else "",
-        )
+            return Cell(upper_bound_text(float(high)), "no error")
+        if self.beside and row.get(self.beside):
+            ends = (float(row.get(end, "") or "nan") for end in _interval_names(self.beside))
+            return Cell(text_beside_interval(float(text), float(row[self.beside]), *ends))
+        if low and high:
+            return Cell(*texts_with_interval(float(text), float(low), float(high)))
+        return Cell(number(text))
 
 
 _LINK_COLUMNS = (
     _Column("RMSE [m]", "rmse_m"),
-    _Column("RCRB realized [m]", "rcrb_realized_m"),
-    _Column("RCRB expected [m]", "rcrb_expected_m"),
+    _Column("RCRB realized [m]", "rcrb_realized_m", beside="rmse_m"),
+    _Column("RCRB expected [m]", "rcrb_expected_m", beside="rmse_m"),
     _Column("RMSE / realized RCRB", "ratio"),
     _Column("BER", "ber", "rate"),
     _Column("BER, estimated channel", "ber_estimated", "rate"),
-    _Column("BER, theory", "ber_theory"),
-    _Column("theory, estimated channel", "ber_estimated_theory"),
+    _Column("BER, theory", "ber_theory", beside="ber"),
+    _Column("theory, estimated channel", "ber_estimated_theory", beside="ber_estimated"),
     _Column("trials", "trials", "count"),
     _Column("failed", "failed", "failures"),
     _Column("gross errors", "gross_errors", "trouble"),

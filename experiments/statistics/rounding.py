@@ -26,12 +26,17 @@ def text_with_interval(value: float, low: float, high: float) -> str:
     >>> text_with_interval(2.5e-6, 1.2e-7, 5.57e-5)
     '2.50e-6 [1e-7, 5.6e-5]'
     """
+    return " ".join(text for text in texts_with_interval(value, low, high) if text)
+
+
+def texts_with_interval(value: float, low: float, high: float) -> tuple[str, str]:
+    """The two parts of :func:`text_with_interval`, value and interval; the second is empty where none is known."""
     if math.isnan(low) or math.isnan(high) or not math.isfinite(value):
-        return number_text(value)
+        return number_text(value, 4), ""
     below, above = _steps(value, low, high)
     low_text = _text(low, min(below, _step(low, 1)), ROUND_FLOOR)
     high_text = _text(high, above, ROUND_CEILING)
-    return f"{_text(value, min(below, above, _step(value, 3)), ROUND_HALF_EVEN)} [{low_text}, {high_text}]"
+    return _text(value, min(below, above, _step(value, 3)), ROUND_HALF_EVEN), f"[{low_text}, {high_text}]"
 
 
 def text_beside_interval(other: float, value: float, low: float, high: float) -> str:
@@ -44,7 +49,7 @@ def text_beside_interval(other: float, value: float, low: float, high: float) ->
     """
     if not all(map(math.isfinite, (other, value, low, high))):
         return number_text(other)
-    return _text(other, min(*_steps(value, low, high), _step(other, 3)), ROUND_HALF_EVEN)
+    return _text(other, min(*_steps(value, low, high), _step(other, 4)), ROUND_HALF_EVEN)
 
 
 def upper_bound_text(high: float) -> str:

@@ -65,7 +65,7 @@ def test_interval_alone_is_rounded_outwards(ends):
         ((-3.2, -4.41, -1.13), "-3.20 [-4.5, -1.1]"),
         ((123456.0, 120000.0, 130000.0), "1.235e5 [1.200e5, 1.300e5]"),
         ((5.0, 1.0, math.inf), "5.00 [1.0, inf]"),
-        ((5.0, math.nan, math.nan), "5.00"),
+        ((5.0, math.nan, math.nan), "5.000"),
     ],
 )
 def test_examples(arguments, text):
