@@ -390,11 +390,19 @@ def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], 
         raise click.ClickException(f"--sweep {sweep}: {error}") from None
 
 
-for command in (cli_design.design, cli_report.report, cli_reproduce.reproduce, *cli_runs.COMMANDS):
+for command in (cli, run, cli_design.design, cli_report.report, cli_reproduce.reproduce, *cli_runs.COMMANDS):
     cli.add_command(command)
 
 
-for command in (cli_design.design, cli_report.report, cli_reproduce.reproduce, cli_runs.merge, cli_runs.replay):
+for command in (
+    cli,
+    run,
+    cli_design.design,
+    cli_report.report,
+    cli_reproduce.reproduce,
+    cli_runs.merge,
+    cli_runs.replay,
+):
     with_import(command)
 
 

@@ -288,3 +288,5 @@ def doctor(folder: Path) -> None:
 
 
 COMMANDS = (status, show, export, compare, merge, replay, doctor)
+REBUILDING = (merge, replay)
+"""Those that may need what a run was begun with ``--import``."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.paper.scenarios import PaperScenario, common_generator
+from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.trials.experiment import Column, Record
-from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
+from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, common_generator, plain_point
 
 if TYPE_CHECKING:
     from disac.designs.convex import CertifiedSolution

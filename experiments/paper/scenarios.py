@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.trials.keys import Point, Purpose, TrialKey, point_key
+from disac.experiments.trials.keys import Point, Purpose, TrialKey, common_generator
 from disac.simulator import RandomAmplitudes, RandomChannels, Scenario
 from disac.simulator.geometry import node_to_point
 from disac.simulator.presets import PAPER_NODES_M, targets_on_x_axis, users_on_y_axis
@@ -34,7 +34,6 @@ MOST_USERS, MOST_TARGETS, MOST_ANTENNAS = 4, 4, 16
 
 _MEAN_AMPLITUDE_POWER = 10.0
 _ANTENNAS_AT_UNIT_POWER = 6
-_ALL_POINTS = point_key({"draw": "common to all points"})
 
 
 @dataclass(frozen=True)
@@ -138,11 +137,6 @@ def warn_of_late_paths(points: Iterable[Point]) -> None:
             "suffer is left out of Eq. (4)",
             stacklevel=2,
         )
-
-
-def common_generator(key: TrialKey, purpose: Purpose) -> np.random.Generator:
-    """The stream of one purpose that all points share in one trial."""
-    return TrialKey(key.seed, _ALL_POINTS, key.trial).generator(purpose)
 
 
 def _seed(key: TrialKey, purpose: Purpose) -> int:

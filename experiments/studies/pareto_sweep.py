@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.paper.scenarios import common_generator
 from disac.experiments.studies.sidelobe_sweep import equal_energies, profile_levels
 from disac.experiments.trials.experiment import Column, Record
-from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
+from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, common_generator, plain_point
 from disac.simulator import Scenario
 from disac.simulator.geometry import SPEED_OF_LIGHT
 from disac.simulator.presets import PAPER_NODES_M

@@ -89,3 +89,11 @@ class TrialKey:
         """Fresh generator at the start of this trial's stream for one purpose: the same numbers at every call."""
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.point, self.trial, int(purpose)))
         return np.random.Generator(np.random.Philox(sequence))
+
+
+_ALL_POINTS = point_key({"draw": "common to all points"})
+
+
+def common_generator(key: TrialKey, purpose: Purpose) -> np.random.Generator:
+    """The stream of one purpose that all points share in one trial."""
+    return TrialKey(key.seed, _ALL_POINTS, key.trial).generator(purpose)

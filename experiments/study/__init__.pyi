@@ -1,0 +1,11 @@
+from .protocol import Campaign as Campaign
+from .protocol import Study as Study
+from .protocol import get_study as get_study
+from .protocol import register_study as register_study
+from .protocol import study_names as study_names
+from .run import Execution as Execution
+from .run import StudyRun as StudyRun
+from .run import run_study as run_study
+from .scene import SceneSettings as SceneSettings
+from .settings import StudySettings as StudySettings
+from .settings import setting as setting
