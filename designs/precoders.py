@@ -24,7 +24,10 @@ def stacked_precoders(comm_precoders: ComplexArray, radar_precoders: ComplexArra
 
 
 def transmitted_covariances(comm_precoders: ComplexArray, radar_precoders: ComplexArray) -> ComplexArray:
-    """(L, N M_t, N M_t) covariances R_l of what is sent by all nodes, Eq. (19)."""
+    """(L, N M_t, N M_t) covariances R_l of what is sent by all nodes, Eq. (19).
+
+    Blocks (i, j) are Eq. (18), the whole is Eq. (20), the blocks of one node are Eq. (21).
+    """
     stacked = stacked_precoders(comm_precoders, radar_precoders)
     covariances: ComplexArray = stacked @ stacked.conj().swapaxes(-1, -2)
     return covariances

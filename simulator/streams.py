@@ -43,6 +43,8 @@ def draw_streams(
 ) -> Streams:
     """Draw data bits and radar sequences, independent over users, streams, subcarriers and OFDM symbols.
 
+    Unit power and no correlation, as Eq. (2) and Eq. (3) ask.
+
     Parameters
     ----------
     scenario : gives U, L and T.

@@ -93,6 +93,8 @@ def crb(
 ) -> RealArray:
     """Cramer-Rao bound of the target positions from ``n_symbols`` OFDM symbols with covariances R[l, i, j].
 
+    Its trace is Eq. (13).
+
     Parameters
     ----------
     scenario : the truth; its own number of symbols does not enter.

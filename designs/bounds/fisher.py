@@ -64,6 +64,8 @@ class DerivativeFactors:
 class FisherOperator:
     """The map from covariances R_l to the Fisher information F of one OFDM symbol, at the truth of a scenario.
 
+    Linear in the covariances of Eq. (18): Theorem 1, which Eq. (16) and Eq. (17) prepare.
+
     F_pq = (2 L / sigma_s^2) Re sum_n sum_l tr(G_{p,n,l}^H G_{q,n,l} R_l) with the derivatives G of the mean of Eq. (5).
     It is linear in R_l, real and exact. T symbols carry T F with R_l the mean of their x_l x_l^H.
 
@@ -481,7 +483,10 @@ class FisherOperator:
 
 
 def _jacobian(geometry: NodeToPoint, mode: str) -> tuple[RealArray, RealArray]:
-    """Derivatives of theta_n^k and tau_n^k by the geometry parameters of a mode, each (S, N, K); cf. Eq. (45)."""
+    """Derivatives of theta_n^k and tau_n^k by the geometry parameters of a mode, each (S, N, K); cf. Eq. (45).
+
+    It is the Jacobian of Eq. (12), from the parameters of Eq. (8) to those of Eq. (9).
+    """
     n_nodes, n_targets = geometry.angle.shape
     own = np.eye(n_targets)
     angle, delay = (
@@ -565,6 +570,8 @@ def fisher_information(
     scenario: Scenario, covariances: ComplexArray, mode: str = "hybrid", n_symbols: int = 1
 ) -> RealArray:
     """Fisher information matrix of ``n_symbols`` OFDM symbols with covariances R[l, i, j].
+
+    The parameters are those of Eq. (9): Eq. (11), of the likelihood of Eq. (10), after the chain rule of Eq. (12).
 
     Parameters
     ----------

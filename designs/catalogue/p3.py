@@ -24,6 +24,8 @@ Precoders = tuple[ComplexArray, ComplexArray]
 def p3(scenario: Scenario, sinr_db: float | None, *, solver: str) -> DesignResult:
     """P.3 as published, Eq. (39): F from each node's covariance averaged over its own subcarriers.
 
+    Signals are those of Eq. (35) and Eq. (36), covariances those of Eq. (37), averaged as in Eq. (38).
+
     Bound and relaxed value refer to that averaged F and bound nothing; ``value`` is the CRB of the signals sent, Eq.
     (37). The paper's L / N is the node's number of subcarriers, so L need not be a multiple of N.
     """

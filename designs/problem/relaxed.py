@@ -44,6 +44,8 @@ Signal = Literal["joint", "block-diagonal", "interleaved", "beamforming", "beamf
 class RelaxedProblem:
     """One convex design problem.
 
+    The problem of Eq. (23) with its SINR in the form of Eq. (22), where one node serves a subcarrier that of Eq. (31).
+
     Attributes
     ----------
     scenario : what is true.
