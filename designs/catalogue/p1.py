@@ -11,7 +11,7 @@ from disac.designs.convex import CertifiedSolution, convex_design
 from disac.designs.precoding.combination import improve
 from disac.designs.precoding.extraction import WORTHWHILE
 from disac.designs.precoding.joint_extraction import fitted
-from disac.designs.precoding.measure import measure
+from disac.designs.precoding.measure import try_measure
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.registry import register_design
 from disac.designs.result import RESIDUAL_LIMIT, DesignResult
@@ -44,8 +44,8 @@ def extract(problem: RelaxedProblem, certified: CertifiedSolution) -> tuple[Comp
     """Data fitted into R_l; where that loses more than 1e-4, or sidelobes, better combinations of the nodes."""
     s, limits = problem.scenario, certified.sidelobes
     start = fitted(s, problem.sinr, certified.point)
-    sent = measure(s, problem.sinr_db, *start, problem.mode, limits)
-    value = sent.value if sent.certificate.residual <= RESIDUAL_LIMIT else np.inf
+    sent = try_measure(s, problem.sinr_db, *start, problem.mode, limits)
+    value = np.inf if sent is None or sent.certificate.residual > RESIDUAL_LIMIT else sent.value
     enough = certified.relaxed_value * (1 + WORTHWHILE)
     if value <= enough or not problem.n_constrained_users:
         return start

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from disac.designs.convex import CertifiedSolution, assemble, solve_certified
 from disac.designs.precoding.extraction import data_precoders, factors, outer
-from disac.designs.precoding.measure import measure
+from disac.designs.precoding.measure import try_measure
 from disac.designs.problem.certificate import node_blocks
 from disac.designs.problem.feasibility import least_power
 from disac.designs.problem.relaxed import RelaxedProblem
@@ -49,7 +49,8 @@ def p1_noncoherent(scenario: Scenario, sinr_db: float | None, *, solver: str) ->
     certified = solve_certified("p1-noncoherent", problem, solver)
     served = list(_served(problem, certified, solver)) or [(problem, certified)]
     sent = [shared_data(*pair) for pair in served]
-    values = [measure(scenario, sinr_db, comm, radar, problem.mode).value for comm, radar in sent]
+    measured = [try_measure(scenario, sinr_db, comm, radar, problem.mode) for comm, radar in sent]
+    values = [np.inf if one is None else one.value for one in measured]
     result = assemble("p1-noncoherent", problem, solver, certified, *sent[int(np.argmin(values))])
     further = [answer.solution for _, answer in served if answer is not certified]
     return replace(

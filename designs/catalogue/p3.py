@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from disac.designs.convex import CertifiedSolution, convex_design
 from disac.designs.precoders import antenna_power, transmitted_covariances
 from disac.designs.precoding.extraction import WORTHWHILE, data_precoders, factors, outer
-from disac.designs.precoding.measure import measure
+from disac.designs.precoding.measure import try_measure
 from disac.designs.precoding.refinement import refine
 from disac.designs.problem.certificate import node_blocks
 from disac.designs.problem.relaxed import RelaxedProblem
@@ -66,10 +66,10 @@ def extract_refined(problem: RelaxedProblem, certified: CertifiedSolution) -> Pr
     """
     s, point, bound = problem.scenario, certified.point, certified.bound
     plain = extract(problem, certified)
-    before = measure(s, problem.sinr_db, *plain, problem.mode, certified.sidelobes)
-    kept = before.certificate.residual <= RESIDUAL_LIMIT
+    before = try_measure(s, problem.sinr_db, *plain, problem.mode, certified.sidelobes)
+    value = np.inf if before is None or before.certificate.residual > RESIDUAL_LIMIT else before.value
     comparable = problem.signal == "beamforming"
-    if kept and (not comparable or before.value <= certified.relaxed_value * (1 + WORTHWHILE)):
+    if value <= certified.relaxed_value * (1 + WORTHWHILE) or (np.isfinite(value) and not comparable):
         return plain
     comm = data_precoders(s, point.comm_covariances)
     radar = _common_radar(problem, node_blocks(point.covariances, s.n_nodes) - outer(comm).sum(axis=1))
@@ -85,8 +85,8 @@ def extract_refined(problem: RelaxedProblem, certified: CertifiedSolution) -> Pr
         sidelobes=certified.sidelobes,
         sidelobe_price=bound.sidelobe_price,
     )
-    after = measure(s, problem.sinr_db, refined.comm_precoders, refined.radar_precoders, problem.mode)
-    if refined.violation > 0 or (kept and after.value >= before.value):
+    after = try_measure(s, problem.sinr_db, refined.comm_precoders, refined.radar_precoders, problem.mode)
+    if after is None or refined.violation > 0 or after.value >= value:
         return plain
     return refined.comm_precoders, refined.radar_precoders
 

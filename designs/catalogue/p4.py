@@ -10,10 +10,15 @@ sidelobe, a warning names them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from disac.designs.catalogue import p1, p2, p3
-from disac.designs.convex import Extraction, convex_design
+from disac.designs.convex import Extraction, assemble, convex_design, solve_certified
+from disac.designs.problem.certificate import block_diagonal
 from disac.designs.problem.relaxed import RelaxedProblem, Signal
-from disac.designs.problem.sidelobes import SidelobeLimits, sidelobe_limits
+from disac.designs.problem.sidelobes import EXCESS_TOLERANCE, SidelobeLimits, sidelobe_limits
 from disac.designs.registry import register_design
 from disac.designs.result import DesignResult
 from disac.simulator import Scenario
@@ -62,4 +67,21 @@ def _limited(
     extract: Extraction,
 ) -> DesignResult:
     limits = limits_of(name, scenario, sidelobe_db, mainlobe)
-    return convex_design(name, RelaxedProblem(scenario, SIGNALS[name], sinr_db, sidelobes=limits), solver, extract)
+    problem = RelaxedProblem(scenario, SIGNALS[name], sinr_db, sidelobes=limits)
+    if not _always_kept(problem, limits):
+        return convex_design(name, problem, solver, extract)
+    free = replace(problem, sidelobes=None)
+    certified = replace(solve_certified(name, free, solver), sidelobes=limits)
+    return assemble(name, free, solver, certified, *extract(free, certified))
+
+
+def _always_kept(problem: RelaxedProblem, limits: SidelobeLimits) -> bool:
+    """Whether every signal of the model keeps the limits: the radar of P.3 alone is the same on all subcarriers.
+
+    Its spectra are flat then. At their own level no signal has room, though all are feasible.
+    """
+    if problem.signal != "beamforming-averaged" or problem.n_constrained_users:
+        return False
+    s = problem.scenario
+    flat = block_diagonal(np.eye(s.n_tx, dtype=complex) * problem.serves[..., None, None].astype(float))
+    return limits.excess(flat) <= EXCESS_TOLERANCE / 100

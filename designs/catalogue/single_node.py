@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from disac.designs.bounds.crb import Unidentifiable
 from disac.designs.catalogue.p2 import extract
 from disac.designs.convex import convex_design
 from disac.designs.problem.refusals import Infeasible
@@ -21,15 +22,20 @@ def single_node(scenario: Scenario, sinr_db: float | None, *, solver: str) -> De
 
     Raises
     ------
-    Infeasible : no node alone can give every user ``sinr_db``.
+    Infeasible : no node that locates the targets can give every user ``sinr_db``.
+    Unidentifiable : no node alone can locate the targets.
     """
-    results, refusals = [], []
+    results, refusals, blind = [], [], []
     for node in range(scenario.n_nodes):
         alone = scenario_of_node(scenario, node)
         try:
             results.append(convex_design("single-node", RelaxedProblem(alone, "interleaved", sinr_db), solver, extract))
         except Infeasible as refusal:
             refusals.append(refusal)
+        except Unidentifiable as error:
+            blind.append(error)
+    if not results and not refusals:
+        raise blind[0]
     if not results:
         raise max(refusals, key=lambda refusal: refusal.largest_feasible_sinr_db)
     best = min(results, key=lambda result: result.value)

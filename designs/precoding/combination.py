@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.designs.precoding.extraction import factors
-from disac.designs.precoding.measure import Transmission, measure
+from disac.designs.precoding.measure import Transmission, try_measure
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.result import RESIDUAL_LIMIT
 from disac.designs.solvers.native.combined import CombinedProblem
@@ -100,8 +100,8 @@ class _Restricted:
                 return None
             p = self._problem
             precoders = _precoders(p.scenario, *signals)
-            sent = measure(p.scenario, p.sinr_db, *precoders, p.mode, p.sidelobes)
-            if max(sent.certificate.power_excess, sent.certificate.sinr_shortfall) > _ROUNDING:
+            sent = try_measure(p.scenario, p.sinr_db, *precoders, p.mode, p.sidelobes)
+            if sent is None or max(sent.certificate.power_excess, sent.certificate.sinr_shortfall) > _ROUNDING:
                 return None
             if sent.certificate.sidelobe_excess <= RESIDUAL_LIMIT:
                 return Improved(precoders, sent)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from disac.designs.bounds.crb import position_information
+from disac.designs.bounds.crb import Unidentifiable, position_information
 from disac.designs.bounds.fisher import FisherOperator
 from disac.designs.precoders import achieved_sinr, antenna_power, transmitted_covariances
 from disac.designs.problem.refusals import Infeasible
@@ -79,6 +79,21 @@ def measure(
             **levels,
         ),
     )
+
+
+def try_measure(
+    scenario: Scenario,
+    sinr_db: float | None,
+    comm_precoders: ComplexArray,
+    radar_precoders: ComplexArray,
+    mode: str = "hybrid",
+    sidelobes: SidelobeLimits | None = None,
+) -> Transmission | None:
+    """As :func:`measure`, but None where these signals do not localize the targets: others may."""
+    try:
+        return measure(scenario, sinr_db, comm_precoders, radar_precoders, mode, sidelobes)
+    except Unidentifiable:
+        return None
 
 
 POWER_LIMIT = 1e-6

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from disac.experiments.cli.errors import said_warnings
+from disac.experiments.cli.errors import said_warnings, say
 from disac.experiments.cli.runs import told_errors
 from disac.experiments.cli.scenario import say_warnings, scenario_of, threshold_given
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from disac.designs import DesignResult
 
 
@@ -31,7 +35,11 @@ class DesignCommand(click.Command):
 @click.option("--preset", default="fig4", show_default=True, help="The paper's scenario to use (disac presets).")
 @click.option("--scenario", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Scenario TOML.")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Replace a scenario field (TOML value).")
-@click.option("--sinr-db", type=float, help="SINR threshold Gamma_c [dB]; default: the preset's.")
+@click.option(
+    "--sinr-db",
+    type=float,
+    help="SINR threshold Gamma_c [dB]; default: the preset's, or none where it changes nothing.",
+)
 @click.option("--sidelobe-db", type=float, help="P.4: highest range sidelobe of any link [dB]; default: equal power's.")
 @click.option("--mainlobe", type=float, help="P.4: where sidelobes begin, in first minima of equal power; default: 1.")
 @click.option("--solver", help="native, clarabel, scs or mosek; default: the project's choice.")
@@ -54,7 +62,8 @@ def design(
     \b
     disac design p1 --preset fig7 --sinr-db 20
     """
-    from disac.designs import DEFAULT_SOLVER
+    started = time.perf_counter()
+    from disac.designs import DEFAULT_SOLVER, design_info, design_names
     from disac.designs import design as solve
     from disac.designs.precoding.files import save_precoders
     from disac.experiments.plotting.designs import plot_beampatterns, plot_subcarrier_power
@@ -63,14 +72,20 @@ def design(
     if sinr_db is not None and not -300 <= sinr_db <= 300:
         raise click.UsageError(f"--sinr-db {sinr_db:g}: must be in [-300, 300]")
     scenario, threshold = scenario_of(preset, file, settings, sinr_db)
-    threshold_given(threshold)
+    asked: float | None = threshold
+    if sinr_db is None and name in design_names() and not design_info(name).depends_on_sinr:
+        asked = None
+    else:
+        threshold_given(threshold)
     say_warnings(scenario)
     with told_errors(), new_run("design", out) as new:
         folder, made = new.folder, new.staging
         with said_warnings():
             limits = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
-            result = solve(name, scenario, threshold, solver=solver or DEFAULT_SOLVER, **limits)
-        for line in summary_lines(result):
+            result = solve(name, scenario, asked, solver=solver or DEFAULT_SOLVER, **limits)
+        if sinr_db is not None and result.sinr_db is None:
+            say(f"note: {name} asks for no SINR, --sinr-db {sinr_db:g} is not used")
+        for line in summary_lines(result, time.perf_counter() - started):
             click.echo(line)
         result.scenario.to_toml(made / "scenario.toml")
         save_precoders(made / "precoders.npz", result)
@@ -82,8 +97,14 @@ def design(
     click.echo(f"  disac run link --scenario {folder / 'scenario.toml'} --precoders {folder / 'precoders.npz'}")
 
 
-def summary_lines(result: DesignResult) -> list[str]:
-    """What ``disac design`` prints: bound, value, gap, SINR, power, time and status."""
+def summary_lines(result: DesignResult, seconds: float) -> list[str]:
+    """What ``disac design`` prints: bound, value, gap, SINR, power, time and status.
+
+    Parameters
+    ----------
+    seconds : float
+        Time from the start of the command to the result [s].
+    """
     import numpy as np
 
     c = result.certificate
@@ -97,19 +118,27 @@ def summary_lines(result: DesignResult) -> list[str]:
         + (", for known phases between nodes" if result.correlates_nodes else ""),
         f"  loss of the extraction  {result.extraction_loss:.2e}",
         f"  largest violation       {c.residual:.1e} of scale",
-        f"  time                    {result.solve_seconds:.3f} s, {result.iterations} iterations, "
-        f"and {result.compile_seconds:.3f} s to build",
+        f"  time                    {seconds:.1f} s, of which {result.solve_seconds:.3f} s in the solver "
+        f"({result.iterations} iterations), {result.compile_seconds:.3f} s to build its input;",
+        "                          the rest loads and, on first use, compiles code, proves the bound, finds precoders",
     ]
     if c.sidelobes is not None:
         lines.append(f"  highest sidelobe        {c.pslr_db:.4f} dB over all links, outside the main lobe")
-    sinr_db = 10 * np.log10(np.maximum(c.sinr, 1e-30))
-    lines += [
-        f"  SINR of user {u}          {values.min():.3f} to {values.max():.3f} dB over subcarriers"
-        for u, values in enumerate(sinr_db)
-    ]
+    lines += [f"  SINR of user {u}          {_range_db(values)} over subcarriers" for u, values in enumerate(c.sinr)]
     power = c.antenna_power.reshape(s.n_nodes, s.n_tx) / s.tx_power
     lines += [
         f"  power of node {n}         {values.min():.4f} to {values.max():.4f} P_T over antennas"
         for n, values in enumerate(power)
     ]
     return lines
+
+
+def _range_db(ratios: NDArray[np.float64]) -> str:
+    """Least and largest of positive ratios in dB, and in words where nothing is received."""
+    import numpy as np
+
+    positive = ratios[ratios > 0]
+    if not len(positive):
+        return "none"
+    low, high = 10 * np.log10([positive.min(), positive.max()])
+    return f"{'none' if len(positive) < len(ratios) else f'{low:.3f}'} to {high:.3f} dB"

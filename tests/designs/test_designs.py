@@ -13,6 +13,7 @@ from disac.designs.convex import solve_certified
 from disac.designs.problem.feasibility import largest_feasible_sinr
 from disac.designs.problem.relaxed import RelaxedProblem
 from disac.designs.result import GAP_LIMIT
+from disac.simulator import Scenario
 from disac.testing.designs import SCENE_CHECKS, SINGLE_CHECKS, design_scenes, solved
 
 DESIGNS = design_names()
@@ -149,3 +150,26 @@ def test_single_node_is_the_best_of_its_nodes():
     best = solved("single-node", "two of each")
     values = [design("p2", scenario_of_node(scenario, node), best.sinr_db).value for node in range(2)]
     assert best.value == pytest.approx(min(values), rel=GAP_LIMIT)
+
+
+def test_single_node_passes_over_a_blind_node():
+    """Node 0 hears no echo of its own."""
+    from disac.designs.catalogue.single_node import scenario_of_node
+
+    scenario = scene(n_nodes=2, n_targets=1, n_users=1)
+    amplitudes = scenario.amplitudes.copy()
+    amplitudes[0, 0] = 0
+    result = design("single-node", scenario.replace(amplitudes=amplitudes), 3.0)
+    assert result.value == pytest.approx(design("p2", scenario_of_node(scenario, 1), 3.0).value, rel=GAP_LIMIT)
+    amplitudes[1, 1] = 0
+    with pytest.raises(Unidentifiable):
+        design("single-node", scenario.replace(amplitudes=amplitudes), 3.0)
+
+
+def test_p1_with_one_antenna_looks_further_than_signals_that_localize_nothing():
+    """Data fitted into R_l do not localize here; Clarabel's covariances have the CRB 1.19985e-3 m^2."""
+    one = {"targets": [[0.0, 10.0]], "users": [[0.0, 20.0]], "n_tx": 1, "n_rx": 1, "n_subcarriers": 4}
+    result = design("p1", Scenario.preset("fig4", **one), 0.0)
+    assert result.status == "solved"
+    assert result.relaxed_value == pytest.approx(1.19985e-3, rel=1e-4)
+    assert result.lower_bound <= result.value < 1.3 * result.relaxed_value

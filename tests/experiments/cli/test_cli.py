@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -387,3 +388,19 @@ def test_main_is_the_console_script(capsys):
         main(["--version"])
     assert stop.value.code == 0
     assert "disac, version" in capsys.readouterr().out
+
+
+def test_designs_without_a_threshold_ask_for_none(tmp_path):
+    """The preset's threshold is not theirs: equal power was refused, and radar alone asked a file for one."""
+    result = _invoke("design", "uniform", *SMALL, "--out", tmp_path / "u")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"time +[\d.]+ s, of which 0\.\d+ s in the solver", result.output)
+    scene = str(tmp_path / "u" / "scenario.toml")
+    result = _invoke("design", "sensing-only", "--scenario", scene, "--sinr-db", 5, "--out", tmp_path / "s")
+    assert result.exit_code == 0, result.output
+    assert "sensing-only asks for no SINR, --sinr-db 5 is not used" in result.output
+    assert "SINR of user 0          none over subcarriers" in result.output
+    assert "inf" not in result.output
+    refused = _invoke("design", "uniform", *SMALL, "--sinr-db", 40, "--out", tmp_path / "r")
+    assert refused.exit_code == 1
+    assert "what it sends is fixed and user" in refused.output
