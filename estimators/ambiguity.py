@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from disac.estimators.ml.likelihood import FIXED, FREE
 from disac.estimators.ml.localization import MODES
-from disac.estimators.ml.search import coarse_grid, main_lobe_m
+from disac.estimators.ml.search import check_area, coarse_grid, main_lobe_m
+from disac.simulator.checks import check_choice, check_integer, check_numbers, check_real
 from disac.simulator.geometry import SPEED_OF_LIGHT
 from disac.simulator.scenario import Scenario
 from disac.simulator.steering import steering_vector
+from disac.simulator.synthesis import check_scenario
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -54,7 +56,7 @@ class Signatures:
     """
 
     def __init__(self, scenario: Scenario, signal: NDArray[np.complexfloating], mode: str = "hybrid") -> None:
-        if mode not in MODES or FREE in MODES[mode]:
+        if not isinstance(mode, str) or mode not in MODES or FREE in MODES[mode]:
             allowed = ", ".join(name for name, rules in MODES.items() if FREE not in rules)
             raise ValueError(
                 f"mode = {mode!r}: must be one of {allowed}; the criterion has to be a function of position"
@@ -146,7 +148,7 @@ class Signatures:
 def transmit_gram(scenario: Scenario, signal: NDArray[np.complexfloating]) -> ComplexArray:
     """Sums x_l[t] x_l[t]^H over the symbols, (L, N, M_t, N, M_t), of covariances (times T) or of transmit symbols."""
     s = scenario
-    signal = np.asarray(signal)
+    signal = check_numbers("signal", signal)
     size = s.n_nodes * s.n_tx
     if signal.shape == (s.n_subcarriers, size, size):
         gram = s.n_symbols * signal.astype(complex)
@@ -248,19 +250,17 @@ def ambiguity_surface(
     ValueError : wrong signal, mode, target, ``others``, step or area.
     """
     s = scenario
-    if not 0 <= target < s.n_targets:
-        raise ValueError(f"target = {target}: must be in [0, {s.n_targets - 1}]")
-    if others not in OTHERS:
-        raise ValueError(f"others = {others!r}: must be one of {', '.join(OTHERS)}")
-    area = np.asarray(s.area if area is None else area, dtype=float)
+    check_scenario(s)
+    check_integer("target", target, 0, s.n_targets - 1)
+    check_choice("others", others, OTHERS)
+    area = check_area(s.area if area is None else area)
     truth = s.targets[target]
     if np.any(truth < area[:, 0]) or np.any(truth > area[:, 1]):
         raise ValueError(f"area = {area.tolist()}: must hold target {target} at {truth.tolist()}")
     signatures = Signatures(s, signal, mode)
     if step_m is None:
         step_m = default_step_m(s, mode, area)
-    if not step_m > 0:
-        raise ValueError(f"step_m = {step_m}: must be > 0")
+    check_real("step_m", step_m, 0, above=True, unit="m")
     surface = TargetCriterion(signatures, target, others)
     grid = coarse_grid(area, step_m)
     x, y = np.unique(grid.points[:, 0]), np.unique(grid.points[:, 1])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.simulator.checks import check_bits, check_integer, check_numbers
 from disac.simulator.qam import BitArray, bits_per_symbol, demodulate
 
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
@@ -34,18 +35,16 @@ def detect(y: AnyComplexArray, gains: AnyComplexArray, order: int) -> BitArray:
 
     Raises
     ------
-    ValueError : shapes that do not match, gains that are not finite, an unknown order.
+    ValueError : shapes that do not match, samples or gains that are not finite, an unknown order.
     """
     n_bits = bits_per_symbol(order)
-    y, gains = np.asarray(y), np.asarray(gains)
+    y, gains = check_numbers("y", y), check_numbers("gains", gains)
     if y.ndim < 3:
         raise ValueError(f"y: has shape {y.shape}, must have shape (..., U, L, T)")
     if gains.ndim < 2 or gains.shape[-2:] != y.shape[-3:-1]:
         raise ValueError(
             f"gains: has shape {gains.shape}, must have shape (..., U, L) = (..., {y.shape[-3]}, {y.shape[-2]})"
         )
-    if not np.all(np.isfinite(gains)):
-        raise ValueError("gains: every entry must be finite")
     heard = gains != 0
     inverse = np.where(heard, 1 / np.where(heard, gains, 1), 0).astype(np.result_type(y.dtype, np.complex64))
     symbols = y * inverse[..., None]
@@ -66,8 +65,9 @@ def count_bit_errors(detected: BitArray, sent: BitArray) -> NDArray[np.int64]:
 
     Raises
     ------
-    ValueError : shapes that differ or lack an axis.
+    ValueError : shapes that differ or lack an axis, values other than 0 and 1.
     """
+    detected, sent = check_bits("detected", detected), check_bits("sent", sent)
     if detected.shape != sent.shape or detected.ndim < 4:
         raise ValueError(f"detected has shape {detected.shape}, sent {sent.shape}: both must be (..., U, L, T, b)")
     counts: NDArray[np.int64] = np.sum(detected != sent, axis=(-3, -2, -1), dtype=np.int64)
@@ -92,7 +92,9 @@ def pilot_symbols(n_users: int, n_subcarriers: int, n_pilots: int) -> ComplexArr
     ------
     ValueError : n_pilots below max(1, U).
     """
-    if n_pilots < max(1, n_users):
+    check_integer("n_users", n_users, 0)
+    check_integer("n_subcarriers", n_subcarriers, 1)
+    if check_integer("n_pilots", n_pilots, 0) < max(1, n_users):
         raise ValueError(f"n_pilots = {n_pilots}: must be at least {max(1, n_users)} for orthogonal pilots")
     rows = np.exp(-2j * np.pi * np.outer(np.arange(n_users), np.arange(n_pilots)) / n_pilots)
     return np.repeat(rows[:, None, :], n_subcarriers, axis=1)
@@ -117,7 +119,7 @@ def estimate_gains(y_pilots: AnyComplexArray, pilots: AnyComplexArray) -> AnyCom
     ------
     ValueError : shapes that do not match, or pilots that are all zero.
     """
-    y_pilots, pilots = np.asarray(y_pilots), np.asarray(pilots)
+    y_pilots, pilots = check_numbers("y_pilots", y_pilots), check_numbers("pilots", pilots)
     if pilots.ndim != 3 or y_pilots.shape[-3:] != pilots.shape:
         raise ValueError(
             f"y_pilots has shape {y_pilots.shape}, pilots {pilots.shape}: must have shapes (..., U, L, P) and (U, L, P)"

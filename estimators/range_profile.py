@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
+from disac.simulator.checks import check_angle, check_choice, check_instance, check_integer, check_numbers
 from disac.simulator.geometry import SPEED_OF_LIGHT
 from disac.simulator.scenario import Scenario
 from disac.simulator.steering import steering_vector
+from disac.simulator.synthesis import check_scenario
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -104,14 +106,16 @@ def expected_spectrum(
     ValueError : a shape does not go with the scenario, or the node transmits on fewer than two subcarriers.
     """
     s = scenario
+    check_scenario(s)
     size = s.n_nodes * s.n_tx
-    covariances = np.asarray(covariances)
+    covariances = check_numbers("covariances", covariances)
     if covariances.shape != (s.n_subcarriers, size, size):
         raise ValueError(
             f"covariances: has shape {covariances.shape}, "
             f"must have shape {(s.n_subcarriers, size, size)} (L, N M_t, N M_t)"
         )
-    _check_node(node, s.n_nodes)
+    check_integer("node", node, 0, s.n_nodes - 1)
+    check_angle("angle", angle)
     own = slice(node * s.n_tx, (node + 1) * s.n_tx)
     block = covariances[:, own, own]
     steering = steering_vector(angle, s.n_tx)
@@ -123,7 +127,11 @@ def expected_spectrum(
 
 def realized_spectrum(scenario: Scenario, X: NDArray[np.complexfloating], node: int, angle: float) -> EchoSpectrum:
     """Spectrum of transmitted symbols X (N, M_t, L, T); parameters and errors as in :func:`expected_spectrum`."""
-    echo, allocated = _echo(scenario, X, node, angle)
+    return _realized(scenario, *_echo(scenario, X, node, angle), node)
+
+
+def _realized(scenario: Scenario, echo: ComplexArray, allocated: NDArray[np.bool_], node: int) -> EchoSpectrum:
+    """Spectrum of echo symbols s[l, t] of a node."""
     power = np.abs(echo) ** 2
     inverse = np.zeros(len(power))
     with np.errstate(divide="ignore"):
@@ -373,6 +381,8 @@ def range_profile(
     ValueError : unknown filter or window, oversampling below 1, a reciprocal filter for an expected spectrum, a filter
         that divides by a null of the beam, or no energy in this direction.
     """
+    check_instance("spectrum", spectrum, EchoSpectrum)
+    check_choice("receive_filter", receive_filter, FILTERS)
     gain, noise = _gain_and_noise(spectrum, receive_filter)
     window_weights, index = _comb(spectrum, window, oversampling)
     weights = window_weights[index]
@@ -402,10 +412,15 @@ def measured_profile(
     Its peak is the path length of the echo modulo the period. Noise and other echoes are in the taps; ``noise_loss``
     remains that of the filter. Other parameters and errors as in :func:`range_profile`.
     """
-    spectrum = realized_spectrum(scenario, X, tx, tx_angle)
+    echo, allocated = _echo(scenario, X, tx, tx_angle, node_name="tx", angle_name="tx_angle")
+    check_integer("rx", rx, 0, scenario.n_nodes - 1)
+    check_angle("rx_angle", rx_angle)
+    Y = check_numbers("Y", Y)
+    expected = (scenario.n_nodes, scenario.n_rx, scenario.n_subcarriers, echo.shape[1])
+    if Y.shape != expected:
+        raise ValueError(f"Y: has shape {Y.shape}, must have shape {expected} (N, M_r, L, T)")
+    spectrum = _realized(scenario, echo, allocated, tx)
     ideal = range_profile(spectrum, receive_filter=receive_filter, window=window, oversampling=oversampling)
-    echo, _ = _echo(scenario, X, tx, tx_angle)
-    _check_node(rx, scenario.n_nodes)
     received = np.einsum("r,rlt->lt", steering_vector(rx_angle, scenario.n_rx).conj(), Y[rx]) / scenario.n_rx
     tones = spectrum.tones
     s, y = echo[tones], received[tones]
@@ -449,8 +464,6 @@ def _gain_and_noise(spectrum: EchoSpectrum, receive_filter: str) -> tuple[RealAr
     if receive_filter == "least-squares":
         _check_nulls(receive_filter, tones, energy <= NULL * strongest)
         return np.ones(len(tones)), 1 / energy
-    if receive_filter != "reciprocal":
-        raise ValueError(f"receive_filter = {receive_filter!r}: must be one of {', '.join(FILTERS)}")
     if spectrum.inverse_energy is None:
         raise ValueError(
             "receive_filter = 'reciprocal': divides by each symbol, so it needs a realized spectrum; "
@@ -474,12 +487,13 @@ def _comb(spectrum: EchoSpectrum, window: Window, oversampling: int) -> tuple[Re
     """Window over the comb between the outermost allocated subcarriers, and the places of the allocated ones on it."""
     from scipy.signal import get_window
 
-    if oversampling < 1:
-        raise ValueError(f"oversampling = {oversampling}: must be at least 1")
+    check_integer("oversampling", oversampling, 1)
     index = (spectrum.tones - spectrum.tones[0]) // spectrum.spacing
+    if not isinstance(window, str | tuple):
+        raise ValueError(f"window = {window!r}: must be a name, or a tuple of a name and numbers")
     try:
         weights: RealArray = get_window(window, int(index[-1]) + 1, fftbins=False)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise ValueError(f"window = {window!r}: must be a window of scipy.signal.get_window ({error})") from None
     if weights[index].sum() <= 0:
         raise ValueError(f"window = {window!r}: is zero on all {len(index)} subcarriers of the node")
@@ -487,14 +501,22 @@ def _comb(spectrum: EchoSpectrum, window: Window, oversampling: int) -> tuple[Re
 
 
 def _echo(
-    scenario: Scenario, X: NDArray[np.complexfloating], node: int, angle: float
+    scenario: Scenario,
+    X: NDArray[np.complexfloating],
+    node: int,
+    angle: float,
+    *,
+    node_name: str = "node",
+    angle_name: str = "angle",
 ) -> tuple[ComplexArray, NDArray[np.bool_]]:
     """Echo symbols s[l, t] of a node in a direction, and on which subcarriers it transmits."""
-    X = np.asarray(X)
+    check_scenario(scenario)
+    X = check_numbers("X", X)
     expected = (scenario.n_nodes, scenario.n_tx, scenario.n_subcarriers)
     if X.ndim != 4 or X.shape[:3] != expected:
         raise ValueError(f"X: has shape {X.shape}, must have shape {(*expected, 'T')} (N, M_t, L, T)")
-    _check_node(node, scenario.n_nodes)
+    check_integer(node_name, node, 0, scenario.n_nodes - 1)
+    check_angle(angle_name, angle)
     echo: ComplexArray = np.einsum("i,ilt->lt", steering_vector(angle, scenario.n_tx), X[node])
     return echo, _allocated(np.sum(np.abs(X[node]) ** 2, axis=(0, 2)), node)
 
@@ -510,11 +532,6 @@ def _spacing(scenario: Scenario, allocated: NDArray[np.bool_], node: int) -> int
     """Spacing of the node's own subcarriers where it transmits on no others, else 1, that of the carrier."""
     own = scenario.subcarrier_node == node
     return 1 if np.any(allocated & ~own) else int(np.gcd.reduce(np.diff(np.flatnonzero(own))))
-
-
-def _check_node(node: int, n_nodes: int) -> None:
-    if not 0 <= node < n_nodes:
-        raise ValueError(f"node = {node}: must be in [0, {n_nodes - 1}]")
 
 
 def _db(ratio: float) -> float:

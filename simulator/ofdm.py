@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from disac.simulator.checks import check_integer, check_numbers, check_real
 from disac.simulator.geometry import path_delays
 from disac.simulator.steering import steering_vector
 from disac.simulator.synthesis import check_symbols, phase_turns
@@ -47,7 +48,15 @@ def ofdm_modulate(X: AnyComplexArray, n_cyclic_prefix: int) -> AnyComplexArray:
     Returns
     -------
     (..., T (N_cp + L)) samples at the rate B.
+
+    Raises
+    ------
+    ValueError : X is not an array of finite numbers with two axes, or the prefix is negative.
     """
+    X = check_numbers("X", X)
+    if X.ndim < 2 or X.shape[-2] == 0:
+        raise ValueError(f"X: has shape {X.shape}, must have shape (..., L, T) with L at least 1")
+    check_integer("n_cyclic_prefix", n_cyclic_prefix, 0)
     n_subcarriers, n_symbols = X.shape[-2:]
     useful = np.fft.ifft(X.swapaxes(-1, -2), norm="ortho")
     prefixed = np.take(useful, np.arange(-n_cyclic_prefix, n_subcarriers) % n_subcarriers, axis=-1)
@@ -69,7 +78,7 @@ def ofdm_demodulate(samples: AnyComplexArray, n_subcarriers: int, n_cyclic_prefi
 
     Raises
     ------
-    ValueError : the samples are not a whole number of symbols.
+    ValueError : the samples are not a whole number of symbols or not finite, or L or N_cp is out of range.
     """
     useful = _symbols(samples, n_subcarriers, n_cyclic_prefix)[..., n_cyclic_prefix:]
     values: AnyComplexArray = np.fft.fft(useful, norm="ortho").swapaxes(-1, -2)
@@ -101,9 +110,15 @@ def multipath(
 
     Raises
     ------
-    ValueError : the samples are not a whole number of symbols, or a delay is negative.
+    ValueError : the samples are not a whole number of symbols, a delay is negative, or a value is not finite.
     """
-    gains, delays_s = np.broadcast_arrays(np.atleast_1d(gains), np.atleast_1d(np.asarray(delays_s, dtype=float)))
+    check_real("bandwidth_hz", bandwidth_hz, 0, above=True, unit="Hz")
+    samples = check_numbers("samples", samples)
+    gains, delays_s = check_numbers("gains", gains), check_numbers("delays_s", delays_s, real=True)
+    try:
+        gains, delays_s = np.broadcast_arrays(np.atleast_1d(gains), np.atleast_1d(delays_s.astype(float)))
+    except ValueError:
+        raise ValueError(f"gains: has shape {gains.shape}, must go with delays_s of shape {delays_s.shape}") from None
     if np.any(delays_s < 0):
         raise ValueError(f"delays_s: holds {delays_s.min()}, must be at least 0 s")
     spectrum = ofdm_demodulate(samples, n_subcarriers, n_cyclic_prefix)
@@ -187,14 +202,23 @@ def prefix_loss(delay_s: float, n_subcarriers: int, n_cyclic_prefix: int, bandwi
     >>> from disac.simulator import prefix_loss
     >>> prefix_loss(delay_s=0.7e-6, n_subcarriers=16, n_cyclic_prefix=4, bandwidth_hz=10e6)
     PrefixLoss(useful=0.66015625, intercarrier=0.15234375, intersymbol=0.1875)
+
+    Raises
+    ------
+    ValueError : a value is out of range: a negative delay, for example.
     """
+    check_real("delay_s", delay_s, 0, unit="s")
+    check_integer("n_subcarriers", n_subcarriers, 1)
+    check_integer("n_cyclic_prefix", n_cyclic_prefix, 0)
+    check_real("bandwidth_hz", bandwidth_hz, 0, above=True, unit="Hz")
     late = min(max(whole_samples(delay_s * bandwidth_hz - n_cyclic_prefix), 0), n_subcarriers) / n_subcarriers
     return PrefixLoss(useful=(1 - late) ** 2, intercarrier=late * (1 - late), intersymbol=late)
 
 
 def _symbols(samples: AnyComplexArray, n_subcarriers: int, n_cyclic_prefix: int) -> AnyComplexArray:
-    length = n_subcarriers + n_cyclic_prefix
-    if samples.shape[-1] % length:
+    samples = check_numbers("samples", samples)
+    length = check_integer("n_subcarriers", n_subcarriers, 1) + check_integer("n_cyclic_prefix", n_cyclic_prefix, 0)
+    if samples.ndim == 0 or samples.shape[-1] % length:
         raise ValueError(
             f"samples: has shape {samples.shape}, the last axis must be a multiple of N_cp + L = "
             f"{n_cyclic_prefix} + {n_subcarriers}"

@@ -144,6 +144,6 @@ def preset(name: str) -> Preset:
     ValueError : no preset has this name; the message lists those that exist.
     """
     known = _presets()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"preset = {name!r}: must be one of {', '.join(known)}")
     return known[name]

@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from disac.simulator.checks import check_bits, check_integer, check_numbers
+
 BitArray = NDArray[np.uint8]
 ComplexArray = NDArray[np.complex128]
 
@@ -27,7 +29,7 @@ def bits_per_symbol(order: int) -> int:
     ------
     ValueError : the order is not 4, 16, 64 or 256.
     """
-    if order not in QAM_ORDERS:
+    if check_integer("order", order) not in QAM_ORDERS:
         raise ValueError(
             f"order = {order!r}: must be one of {', '.join(map(str, QAM_ORDERS))} (QPSK, 16-, 64- or 256-QAM)"
         )
@@ -48,7 +50,6 @@ def _levels(order: int) -> NDArray[np.float64]:
     return scaled
 
 
-@cache
 def constellation(order: int) -> ComplexArray:
     """Points of unit mean energy indexed by label.
 
@@ -59,7 +60,16 @@ def constellation(order: int) -> ComplexArray:
     Returns
     -------
     (order,) complex points, read-only. Index ``sum_i b(i) 2^(n-1-i)`` holds the point of the bits b(0) ... b(n-1).
+
+    Raises
+    ------
+    ValueError : unknown order.
     """
+    return _points(2 ** bits_per_symbol(order))
+
+
+@cache
+def _points(order: int) -> ComplexArray:
     n_bits = bits_per_symbol(order)
     labels = np.arange(order)
     in_phase, quadrature = np.zeros_like(labels), np.zeros_like(labels)
@@ -106,11 +116,9 @@ def modulate(bits: BitArray, order: int) -> ComplexArray:
     array([0, 0, 0, 0, 1, 0, 1, 1], dtype=uint8)
     """
     n_bits = bits_per_symbol(order)
-    bits = np.ascontiguousarray(bits, dtype=np.uint8)
+    bits = check_bits("bits", bits)
     if bits.ndim == 0 or bits.shape[-1] % n_bits:
         raise ValueError(f"bits: has shape {bits.shape}, the last axis must be a multiple of {n_bits} for {order}-QAM")
-    if bits.size and bits.max() > 1:
-        raise ValueError(f"bits: holds {bits.max()}, must hold only 0 and 1")
     symbols = np.empty((*bits.shape[:-1], bits.shape[-1] // n_bits), dtype=np.complex128)
     _map_bits(bits.reshape(-1), n_bits, constellation(order), symbols.reshape(-1))
     return symbols
@@ -127,9 +135,13 @@ def demodulate(symbols: NDArray[np.complexfloating[Any, Any]], order: int) -> Bi
     Returns
     -------
     (..., S b) bits as uint8, in the order that :func:`modulate` takes.
+
+    Raises
+    ------
+    ValueError : unknown order, or an observation that is not a finite number.
     """
     n_bits = bits_per_symbol(order)
-    symbols = np.atleast_1d(np.ascontiguousarray(symbols))
+    symbols = np.atleast_1d(np.ascontiguousarray(check_numbers("symbols", symbols)))
     spacing, table = _decision_table(order)
     bits = np.empty((*symbols.shape[:-1], symbols.shape[-1] * n_bits), dtype=np.uint8)
     _slice_axes(symbols.reshape(-1), n_bits, spacing, table, bits.reshape(-1))

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.simulator.checks import check_numbers
+
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 
 
@@ -15,8 +17,10 @@ def measured_snr(clean: AnyComplexArray, noisy: AnyComplexArray) -> float:
 
     Raises
     ------
-    ValueError : the two arrays differ in shape, or hold the same samples, so that there is no noise to compare with.
+    ValueError : a value is not finite, or the two arrays differ in shape, or they hold the same samples, so that there
+        is no noise to compare with.
     """
+    clean, noisy = check_numbers("clean", clean), check_numbers("noisy", noisy)
     if clean.shape != noisy.shape:
         raise ValueError(f"noisy: has shape {noisy.shape}, must have the shape {clean.shape} of clean")
     noise_power = float(np.mean(np.abs(noisy - clean) ** 2))

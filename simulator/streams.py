@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.simulator.checks import check_choice, check_instance, check_integer, check_numbers
 from disac.simulator.qam import BitArray, bits_per_symbol, constellation, modulate
 from disac.simulator.scenario import Scenario
+from disac.simulator.synthesis import check_scenario
 
 ComplexArray = NDArray[np.complex128]
 RadarSequence = Literal["constant-modulus", "gaussian"]
+
+RADAR_SEQUENCES = get_args(RadarSequence)
+"""Laws of the radar sequences."""
 
 
 @dataclass(frozen=True)
@@ -59,25 +64,31 @@ def draw_streams(
     ------
     ValueError : unknown ``order`` or ``radar``, or a negative number of radar streams.
     """
-    if n_radar_streams < 0:
-        raise ValueError(f"n_radar_streams = {n_radar_streams}: must be at least 0")
+    check_scenario(scenario)
+    check_integer("n_radar_streams", n_radar_streams, 0)
+    check_choice("radar", radar, RADAR_SEQUENCES)
+    for name, rng in (("bit_rng", bit_rng), ("radar_rng", radar_rng)):
+        check_instance(name, rng, np.random.Generator)
+    if not isinstance(batch, tuple):
+        raise TypeError(f"batch = {batch!r}: must be a tuple of whole numbers")
+    for size in batch:
+        check_integer("batch", size, 0)
     grid = (scenario.n_subcarriers, scenario.n_symbols)
     bits = _random_bits(bit_rng, (*batch, scenario.n_users, *grid, bits_per_symbol(order)))
     data = modulate(bits, order)[..., 0]
     shape = (*batch, n_radar_streams, *grid)
     if radar == "constant-modulus":
         sequences = modulate(_random_bits(radar_rng, (*shape, 2)), 4)[..., 0]
-    elif radar == "gaussian":
+    else:
         pairs = radar_rng.standard_normal((*shape, 2))
         pairs *= np.sqrt(0.5)
         sequences = pairs.view(np.complex128)[..., 0]
-    else:
-        raise ValueError(f"radar = {radar!r}: must be 'constant-modulus' or 'gaussian'")
     return Streams(bits=bits, data=data, radar=sequences)
 
 
 def radar_alphabet(radar: RadarSequence) -> ComplexArray | None:
     """The equally likely values of one radar sequence entry, or None where it is continuous (Gaussian)."""
+    check_choice("radar", radar, RADAR_SEQUENCES)
     return constellation(4) if radar == "constant-modulus" else None
 
 
@@ -98,9 +109,12 @@ def transmit(comm_precoders: ComplexArray, radar_precoders: ComplexArray, stream
     ------
     ValueError : precoders and streams do not fit each other.
     """
+    check_instance("streams", streams, Streams)
+    comm_precoders = check_numbers("comm_precoders", comm_precoders)
+    radar_precoders = check_numbers("radar_precoders", radar_precoders)
     *batch, n_users, n_subcarriers, n_symbols = streams.data.shape
     n_streams = streams.radar.shape[-3]
-    n_nodes, n_tx = comm_precoders.shape[0], comm_precoders.shape[-1]
+    n_nodes, n_tx = (*comm_precoders.shape, 0)[0], (0, *comm_precoders.shape)[-1]
     check_precoders(comm_precoders, radar_precoders, (n_nodes, n_users, n_subcarriers, n_tx), n_streams)
     precoders = np.concatenate([comm_precoders.transpose(0, 2, 3, 1), radar_precoders], axis=-1)
     symbols = np.concatenate([streams.data, streams.radar], axis=-3).swapaxes(-3, -2)

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from disac.simulator.checks import check_instance, check_numbers
 from disac.simulator.clocks import late_clock, late_start
 from disac.simulator.steering import delay_vector, steering_vector
 
@@ -151,7 +152,8 @@ def check_symbols(scenario: Scenario, X: AnyComplexArray) -> tuple[AnyComplexArr
     ------
     ValueError : X is not complex, or not of shape (..., N, M_t, L, T) with the scenario's N, M_t and L.
     """
-    X = np.asarray(X)
+    check_scenario(scenario)
+    X = check_numbers("X", X)
     if X.dtype not in (np.complex64, np.complex128):
         raise ValueError(f"X: has type {X.dtype}, must be complex128 or complex64")
     expected = (scenario.n_nodes, scenario.n_tx, scenario.n_subcarriers)
@@ -163,6 +165,13 @@ def check_symbols(scenario: Scenario, X: AnyComplexArray) -> tuple[AnyComplexArr
     return np.ascontiguousarray(X), X.shape[:-4]
 
 
+def check_scenario(scenario: object) -> None:
+    """Raise TypeError unless this is a :class:`~disac.simulator.Scenario`."""
+    from disac.simulator.scenario import Scenario
+
+    check_instance("scenario", scenario, Scenario)
+
+
 def phase_turns(
     phases: ArrayLike | None, batch: tuple[int, ...], n_nodes: int, dtype: DTypeLike = np.complex128
 ) -> AnyComplexArray:
@@ -171,7 +180,7 @@ def phase_turns(
     if phases is None:
         turns.fill(1)
     else:
-        angles = np.asarray(phases, dtype=float)
+        angles = check_numbers("phases", phases, real=True)
         if angles.shape not in ((n_nodes,), turns.shape):
             raise ValueError(
                 f"phases: has shape {angles.shape}, must have shape ({n_nodes},) or {turns.shape} (..., N)"
@@ -191,6 +200,8 @@ def draw_unit_noise(
 
     Without ``rng`` the array is left uninitialized. The factor is applied where the signal is added.
     """
+    check_instance("rng", rng, np.random.Generator, optional=True)
+    check_instance("out", out, np.ndarray, optional=True)
     if out is None:
         out = np.empty(shape, dtype=dtype)
     elif out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:

@@ -8,10 +8,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from disac.simulator.checks import check_numbers
 from disac.simulator.clocks import late_start
 from disac.simulator.scenario import Scenario
 from disac.simulator.streams import check_precoders
-from disac.simulator.synthesis import check_symbols, draw_unit_noise, phase_turns
+from disac.simulator.synthesis import check_scenario, check_symbols, draw_unit_noise, phase_turns
 
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 ComplexArray = NDArray[np.complex128]
@@ -87,9 +88,12 @@ def effective_channels(
     ------
     ValueError : precoders or phases have a wrong shape.
     """
+    check_scenario(scenario)
+    comm_precoders = check_numbers("comm_precoders", comm_precoders)
+    radar_precoders = check_numbers("radar_precoders", radar_precoders)
     sizes = (scenario.n_nodes, scenario.n_users, scenario.n_subcarriers, scenario.n_tx)
-    check_precoders(comm_precoders, radar_precoders, sizes, radar_precoders.shape[-1])
-    turns = np.ones(scenario.n_nodes) if phases is None else np.exp(1j * np.asarray(phases, dtype=float))
+    check_precoders(comm_precoders, radar_precoders, sizes, (0, *radar_precoders.shape)[-1])
+    turns = np.ones(scenario.n_nodes) if phases is None else np.exp(1j * check_numbers("phases", phases, real=True))
     if turns.shape[-1:] != (scenario.n_nodes,):
         raise ValueError(f"phases: has shape {turns.shape}, must have shape (..., {scenario.n_nodes}) (..., N)")
     rows = scenario.channels.conj()

@@ -7,8 +7,9 @@ already found, then refined together and searched again in turn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +21,10 @@ from disac.estimators.ml.multistart import SAME, Fit, Lattice, Table, Targets, T
 from disac.estimators.ml.search import Grid, Search, coarse_grid, main_lobe_m
 from disac.estimators.ml.signal import Scene, Signal, kernel_signal
 from disac.estimators.ml.statistics import Statistics, sufficient_statistics
+from disac.simulator.checks import check_instance
 from disac.simulator.geometry import SPEED_OF_LIGHT, node_to_point
 from disac.simulator.scenario import Scenario
+from disac.simulator.synthesis import check_scenario
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -93,7 +96,9 @@ class Localizer:
     """
 
     def __init__(self, scenario: Scenario, mode: str = "hybrid", search: Search | None = None) -> None:
-        if mode not in MODES:
+        check_scenario(scenario)
+        check_instance("search", search, Search, optional=True)
+        if not isinstance(mode, str) or mode not in MODES:
             raise ValueError(
                 f"mode = {mode!r}: must be one of {', '.join(MODES)}; a genie is told the other quantity of "
                 f"each target, a nuisance mode estimates it without using it for the position"
@@ -156,6 +161,7 @@ class Localizer:
         ------
         NoEstimate : X or Y is zero, or no candidate has a finite likelihood.
         """
+        statistics, sent, received = _normalized(statistics)
         trial = self.trial(statistics)
         if len(trial.signal.active) == 0:
             raise NoEstimate("X = 0: no node transmits, so nothing tells where the targets are")
@@ -164,14 +170,23 @@ class Localizer:
         fit = trial.maximize(self._n_targets)
         if fit is None:
             raise NoEstimate("no candidate position has a finite likelihood")
-        return self._estimate(trial, fit)
+        estimate = self._estimate(trial, fit)
+        if not (sent or received):
+            return estimate
+        return replace(
+            estimate,
+            amplitudes=estimate.amplitudes * 2.0 ** (received - sent),
+            criterion=math.ldexp(estimate.criterion, 2 * received),
+            noise_variance=math.ldexp(estimate.noise_variance, 2 * received),
+        )
 
     def criterion(self, statistics: Statistics, positions: RealArray) -> float:
         """Concentrated likelihood at positions (K', 2); nuisance parameters take the values of the positions."""
         positions = np.asarray(positions, dtype=float).reshape(-1, 2)
         labels = tuple(range(len(positions)))
         targets = Targets(labels, positions, *self._links(labels, positions))
-        return self.trial(statistics).condition(targets).value
+        statistics, _, received = _normalized(statistics)
+        return math.ldexp(self.trial(statistics).condition(targets).value, 2 * received)
 
     def missed(self, statistics: Statistics, estimate: Estimate, positions: RealArray) -> bool:
         """Whether positions (K, 2), the truth for example, explain the data better than this trial's estimate does.
@@ -247,6 +262,31 @@ class Localizer:
             at_edge=bool(np.any((targets.positions <= area[:, 0]) | (targets.positions >= area[:, 1]))),
             mode=self.mode,
         )
+
+
+ORDINARY = 2.0**100
+"""Sums of squares up to this, and down to its inverse, are used as they are."""
+
+
+def _normalized(statistics: Statistics) -> tuple[Statistics, int, int]:
+    """Statistics of X and Y divided by powers of two, and those powers' exponents; 0 where the sums are ordinary.
+
+    Products of sums of very small or large samples would leave the range of floating-point numbers. Powers of two
+    change no digit.
+    """
+    sums = (float(np.einsum("lmimi->lmi", statistics.gram).real.max(initial=0.0)), statistics.energy)
+    sent, received = (
+        0 if total == 0 or 1 / ORDINARY <= total <= ORDINARY else math.frexp(total)[1] // 2 for total in sums
+    )
+    if not (sent or received):
+        return statistics, 0, 0
+    scaled = Statistics(
+        cross=statistics.cross * 2.0 ** -(sent + received),
+        gram=statistics.gram * 2.0 ** (-2 * sent),
+        energy=math.ldexp(statistics.energy, -2 * received),
+        n_samples=statistics.n_samples,
+    )
+    return scaled, sent, received
 
 
 def localize(

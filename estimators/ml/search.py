@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.simulator.checks import check_integer, check_numbers, check_real
 from disac.simulator.geometry import SPEED_OF_LIGHT
 from disac.simulator.scenario import Scenario
 
@@ -19,6 +20,19 @@ MAX_GRID_POINTS = 4_000_000
 
 MIN_GRID_SIDE = 5
 """Grid points along each side of an area that is smaller than the main lobe."""
+
+
+def check_area(area: object) -> RealArray:
+    """A search area as an array [[x_min, x_max], [y_min, y_max]].
+
+    Raises
+    ------
+    ValueError : it is not of that shape, not finite, or has no extent.
+    """
+    sides = check_numbers("area", area, real=True).astype(float)
+    if sides.shape != (2, 2) or not np.all(sides[:, 0] < sides[:, 1]):
+        raise ValueError(f"area = {sides.tolist()}: must be [[x_min, x_max], [y_min, y_max]] with min < max")
+    return sides
 
 
 @dataclass(frozen=True)
@@ -49,18 +63,13 @@ class Search:
 
     def __post_init__(self) -> None:
         if self.area is not None:
-            area = np.asarray(self.area, dtype=float)
-            if area.shape != (2, 2) or not np.isfinite(area).all() or not np.all(area[:, 0] < area[:, 1]):
-                raise ValueError(f"area = {area.tolist()}: must be [[x_min, x_max], [y_min, y_max]] with min < max")
+            area = check_area(self.area)
             object.__setattr__(self, "area", tuple(tuple(side) for side in area.tolist()))
-        if self.step_m is not None and not (math.isfinite(self.step_m) and self.step_m > 0):
-            raise ValueError(f"step_m = {self.step_m}: must be finite and > 0")
+        if self.step_m is not None:
+            check_real("step_m", self.step_m, 0, above=True, unit="m")
         for name, least in (("n_starts", 1), ("max_cycles", 0), ("max_iterations", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} = {value!r}: must be an integer >= {least}")
-        if not 0 < self.tolerance < 1:
-            raise ValueError(f"tolerance = {self.tolerance}: must be in (0, 1)")
+            check_integer(name, getattr(self, name), least)
+        check_real("tolerance", self.tolerance, 0, 1 - 1e-16, above=True)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,10 @@ RealArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 
+SILENT = 1e-250
+"""Share of the strongest power below which a node counts as silent: squares of such shares are no numbers."""
+
+
 class Signal(NamedTuple):
     """Statistics of one trial without the blocks of silent nodes, which are exactly zero.
 
@@ -72,7 +76,8 @@ def kernel_signal(statistics: Statistics) -> Signal:
     """Sort the statistics of a trial into pairs and overlaps."""
     n_nodes, _, n_rx = statistics.cross.shape[:3]
     n_tx = statistics.gram.shape[2]
-    transmits = np.einsum("lmimi->ml", statistics.gram).real > 0
+    power = np.einsum("lmimi->ml", statistics.gram).real
+    transmits = power > SILENT * power.max(initial=0.0)
     node, line = np.nonzero(transmits)
     first, second, shared = np.nonzero(transmits[:, None, :] & transmits[None, :, :])
     pair_of = np.cumsum(transmits).reshape(transmits.shape) - 1

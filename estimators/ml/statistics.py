@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.simulator.checks import check_numbers
+
 ComplexArray = NDArray[np.complex128]
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
+
+
+SMALLEST, LARGEST = 1e-140, 1e140
+"""Range of the largest sample: squares of such samples, and sums of them, are floating-point numbers."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,10 @@ def sufficient_statistics(X: AnyComplexArray, Y: AnyComplexArray) -> Statistics:
 
     Raises
     ------
-    ValueError : an array is not four-dimensional, the two disagree in N, L or T, or a value is not finite.
+    ValueError : an array is not four-dimensional, the two disagree in N, L or T, a value is not finite, or all are so
+        small or some so large that their squares are no numbers any more.
     """
-    X, Y = np.asarray(X), np.asarray(Y)
+    X, Y = check_numbers("X", X), check_numbers("Y", Y)
     for name, array in (("X", X), ("Y", Y)):
         if array.ndim != 4:
             raise ValueError(
@@ -58,14 +65,17 @@ def sufficient_statistics(X: AnyComplexArray, Y: AnyComplexArray) -> Statistics:
         raise ValueError(
             f"Y: has shape {Y.shape}, must have shape {(n_nodes, 'M_r', n_subcarriers, n_symbols)} to go with X"
         )
+    for name, array in (("X", X), ("Y", Y)):
+        largest = max(float(np.abs(part).max(initial=0.0)) for part in (array.real, array.imag))
+        if largest and not SMALLEST <= largest <= LARGEST:
+            raise ValueError(
+                f"{name}: its largest part is {largest:.3g}, must be 0 or within [{SMALLEST:g}, {LARGEST:g}], so that "
+                "squares of samples can be told"
+            )
     sent = X.transpose(2, 0, 1, 3).reshape(n_subcarriers, n_nodes * n_tx, n_symbols).astype(complex, copy=False)
     received = Y.transpose(2, 0, 1, 3).reshape(n_subcarriers, n_nodes * n_rx, n_symbols).astype(complex, copy=False)
     adjoint = np.ascontiguousarray(sent.conj().swapaxes(1, 2))
     cross = (received @ adjoint).reshape(n_subcarriers, n_nodes, n_rx, n_nodes, n_tx).swapaxes(0, 1)
     gram = (sent @ adjoint).reshape(n_subcarriers, n_nodes, n_tx, n_nodes, n_tx)
     energy = float(np.vdot(received, received).real)
-    if not (np.isfinite(energy) and np.isfinite(gram).all()):
-        raise ValueError(
-            f"{'X' if np.isfinite(energy) else 'Y'}: holds a value that is not finite, every value must be"
-        )
     return Statistics(np.ascontiguousarray(cross), np.ascontiguousarray(gram), energy, Y.size)

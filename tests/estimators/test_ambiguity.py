@@ -237,5 +237,5 @@ def test_wrong_input_is_named():
 def test_a_grid_step_must_be_positive(step_m):
     scenario = Scenario.preset("fig7", n_tx=2, n_rx=2, n_subcarriers=8)
     X = np.ones((scenario.n_nodes, 2, 8, 1), dtype=complex)
-    with pytest.raises(ValueError, match="must be > 0"):
+    with pytest.raises(ValueError, match="must be a finite number, above 0"):
         ambiguity_surface(scenario, X, step_m=step_m)

@@ -131,9 +131,9 @@ def test_no_users_and_no_radar_streams():
 
 def test_wrong_input_is_named():
     scenario = scene()
-    with pytest.raises(ValueError, match="radar = 'chirp': must be 'constant-modulus' or 'gaussian'"):
+    with pytest.raises(ValueError, match="radar = 'chirp': must be one of 'constant-modulus', 'gaussian'"):
         draw_streams(scenario, 3, order=4, radar="chirp", **rngs())
-    with pytest.raises(ValueError, match="n_radar_streams = -1: must be at least 0"):
+    with pytest.raises(ValueError, match="n_radar_streams = -1: must be a whole number, at least 0"):
         draw_streams(scenario, -1, order=4, **rngs())
     with pytest.raises(ValueError, match="order = 5: must be one of"):
         draw_streams(scenario, 3, order=5, **rngs())
