@@ -1,11 +1,11 @@
 from .allocation import SubcarrierAllocation as SubcarrierAllocation
 from .errors import ScenarioError as ScenarioError
-from .ofdm import PrefixLoss as PrefixLoss
 from .ofdm import echo_samples as echo_samples
 from .ofdm import multipath as multipath
 from .ofdm import ofdm_demodulate as ofdm_demodulate
 from .ofdm import ofdm_modulate as ofdm_modulate
-from .ofdm import prefix_loss as prefix_loss
+from .prefix import PrefixLoss as PrefixLoss
+from .prefix import prefix_loss as prefix_loss
 from .presets import Preset as Preset
 from .presets import preset as preset
 from .presets import preset_names as preset_names

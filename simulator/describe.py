@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.simulator.geometry import SPEED_OF_LIGHT, path_delays
-from disac.simulator.ofdm import prefix_loss, whole_samples
+from disac.simulator.prefix import prefix_loss, whole_samples
 
 if TYPE_CHECKING:
     from disac.simulator.scenario import Scenario

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -12,10 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from disac.simulator.checks import check_instance, check_numbers
 from disac.simulator.clocks import late_clock, late_start
+from disac.simulator.scenario import Scenario
 from disac.simulator.steering import delay_vector, steering_vector
-
-if TYPE_CHECKING:
-    from disac.simulator.scenario import Scenario
 
 AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 
@@ -167,8 +165,6 @@ def check_symbols(scenario: Scenario, X: AnyComplexArray) -> tuple[AnyComplexArr
 
 def check_scenario(scenario: object) -> None:
     """Raise TypeError unless this is a :class:`~disac.simulator.Scenario`."""
-    from disac.simulator.scenario import Scenario
-
     check_instance("scenario", scenario, Scenario)
 
 

@@ -26,11 +26,12 @@ MAY_IMPORT = {
 
 FLOORS = {
     "simulator": (
-        "allocation errors geometry qam random_models snr steering",
-        "presets scenario_file synthesis tdl",
-        "ofdm",
+        "allocation checks errors geometry random_models steering",
+        "prefix presets qam scenario_file snr tdl",
         "describe",
         "scenario",
+        "synthesis",
+        "ofdm",
         "streams",
         "users",
     ),
