@@ -8,7 +8,7 @@ import pytest
 from disac.designs import design_names, registry
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("precoders.md",)
+PAGES = ("precoders.md", "python.md")
 
 
 @pytest.fixture

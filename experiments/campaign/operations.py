@@ -16,6 +16,7 @@ import numpy as np
 
 from disac.experiments.campaign.runner import CampaignResult, Progress, Shard, run_campaign
 from disac.experiments.campaign.worker import BatchTask, clear_caches, pickled, pinned_threads, process_name, run_batch
+from disac.experiments.runs.frames import mean_and_error
 from disac.experiments.runs.store import PointStatus, RunReader, RunWriter, StoreError, differences, writer_of
 from disac.experiments.trials.experiment import Experiment, Record, rebuild
 from disac.experiments.trials.failure import Failure
@@ -104,20 +105,12 @@ def show(path: str | os.PathLike[str]) -> list[tuple[PointStatus, dict[str, Colu
         for point in reader.points():
             table = reader.table(point.key)
             means = {
-                name: ColumnMean(*_mean(values), units[name])
+                name: ColumnMean(*mean_and_error(values), units[name])
                 for name, values in table.items()
                 if name != "trial" and values.dtype != object and len(values)
             }
             shown.append((point, means))
         return shown
-
-
-def _mean(values: np.ndarray[Any, Any]) -> tuple[complex | float, float]:
-    present = values[~np.isnan(values)] if values.dtype.kind in "fc" else values.astype(float)
-    if not len(present):
-        return float("nan"), float("nan")
-    error = float(np.std(present, ddof=1) / np.sqrt(len(present))) if len(present) > 1 else float("nan")
-    return np.mean(present).item(), error
 
 
 def experiment_of(path: str | os.PathLike[str]) -> Experiment:

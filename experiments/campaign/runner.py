@@ -36,6 +36,7 @@ from disac.experiments.campaign.worker import (
     process_name,
     run_batch,
 )
+from disac.experiments.runs.folder import STORE
 from disac.experiments.runs.provenance import provenance
 from disac.experiments.runs.store import (
     BatchTiming,
@@ -45,6 +46,7 @@ from disac.experiments.runs.store import (
     StoredFailure,
     StoreError,
     Table,
+    remove_run,
 )
 from disac.experiments.trials.experiment import Experiment, ExperimentError, Record, columns_of, configuration
 from disac.experiments.trials.failure import Failure
@@ -425,6 +427,7 @@ def run_campaign(
     progress: Callable[[Progress], object] | None = None,
     shard: Shard | tuple[int, int] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     timeout_s: float | None = None,
     rerun_line: str = "",
 ) -> CampaignResult:
@@ -433,7 +436,8 @@ def run_campaign(
     Parameters
     ----------
     experiment : see `Experiment`.
-    store_path : SQLite file of the run, in an existing folder.
+    store_path : SQLite file of the run, in an existing folder; or a run folder, whose file is ``run.sqlite``: one that
+        exists, or a text that ends with ``/``, where a folder is made.
     seed : root seed of all random streams.
     stopping, trials : policy; or a fixed number of trials per point; or both, then ``trials`` caps the policy.
     executor : any `concurrent.futures.Executor` whose workers can import this package. Without one the campaign runs
@@ -443,6 +447,7 @@ def run_campaign(
     progress : called with a `Progress` after every commit.
     shard : part (i, n) of an array job, see `Shard`.
     resume : go on with the file if it exists. Points may be added; seed and configuration must be the same.
+    overwrite : delete the run that the file holds, if it is one, and begin anew.
     timeout_s : limit of one trial (set-up not counted), in a local pool only: the worker is ended and the trial
         recorded as failed. A whole batch that takes longer is run again trial by trial.
     rerun_line : command that repeats the run, stored with it.
@@ -450,7 +455,7 @@ def run_campaign(
     Raises
     ------
     ValueError : a parameter or the experiment's points are wrong.
-    StoreError : the file exists and ``resume`` is false, is damaged, newer or in use.
+    StoreError : the file exists and neither ``resume`` nor ``overwrite`` is true, is no run, damaged, newer or in use.
     OtherCampaign : the file belongs to another campaign.
     StoreFull : the disk is full. What was committed stays, and the run can be resumed.
     CampaignInterrupted : Ctrl-C, with the partial result.
@@ -471,6 +476,11 @@ def run_campaign(
         "config": configuration(experiment),
         "shard": None if part is None else [part.index, part.count],
     }
+    if resume and overwrite:
+        raise ValueError("resume and overwrite exclude each other")
+    path = _store_file(os.fspath(store_path))
+    if overwrite:
+        remove_run(path)
     mine, first, own_policy = (points, 0, policy) if part is None else part.split(points, policy)
     begin = time.perf_counter()
     keys: list[int] = []
@@ -499,7 +509,7 @@ def run_campaign(
             "workers": workers,
             "provenance": provenance(rerun_line),
         }
-        store = RunWriter(store_path, resume=resume, identity=identity, begin=start)
+        store = RunWriter(path, resume=resume, identity=identity, begin=start)
         stack.callback(store.close)
         if store.on_network:
             logging.getLogger("disac").warning(store.journal_note)
@@ -526,6 +536,14 @@ def run_campaign(
     if interrupted:
         raise CampaignInterrupted(result)
     return result
+
+
+def _store_file(text: str) -> Path:
+    """The run's file: that of a run folder, which is made where the text ends with a slash, or the path itself."""
+    path = Path(text)
+    if text.endswith(("/", os.sep)):
+        path.mkdir(parents=True, exist_ok=True)
+    return path / STORE if path.is_dir() else path
 
 
 def _policy(stopping: StoppingPolicy | None, trials: int | None) -> StoppingPolicy:

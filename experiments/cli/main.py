@@ -362,14 +362,14 @@ def presets() -> None:
 )
 def describe(what: str, settings: tuple[str, ...], plot: Path | None) -> None:
     """Say what a scenario's numbers mean, warn where they contradict each other, and draw the scene."""
-    from disac.experiments.plotting.figures import plot_scene
+    from disac.experiments.plotting.figures import save_scene
 
     is_file = Path(what).suffix == ".toml"
     scenario, _ = scenario_of(what, Path(what) if is_file else None, settings)
     click.echo(str(scenario.describe()))
     stem = plot.with_suffix("") if plot else Path(f"scene-{Path(what).stem}")
     try:
-        paths = plot_scene(scenario, stem)
+        paths = save_scene(scenario, stem)
     except OSError as error:
         say(f"the scene is not drawn: {error}; choose a place with --plot")
         return

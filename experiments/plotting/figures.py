@@ -96,36 +96,42 @@ def _column(rows: Sequence[Row], name: str) -> Any:
     return np.array([np.nan if row.get(name) is None else row[name] for row in rows], dtype=float)
 
 
-def plot_rmse(
+def save_rmse(
     rows: Sequence[Row],
     stem: Path,
     *,
     fields: Sequence[str],
     x: str = "snr_db",
 ) -> list[Path]:
-    """RMSE with its 95 % interval as markers, realized and expected root CRB as lines."""
+    """Write the picture of :func:`draw_rmse`."""
     with figure() as fig:
         ax = fig.add_subplot()
-        groups = series_of(rows, x, fields)
-        for index, (label, group) in enumerate(groups.items()):
-            at = _column(group, x)
-            color = f"C{index % 7}"
-            bound_line(ax, at, _column(group, "rcrb_realized_m"), "-", color)
-            bound_line(ax, at, _column(group, "rcrb_expected_m"), ":", color)
-            _with_interval(ax, at, group, "rmse", "_m", color, series_marker(index), label)
-        ax.set_yscale("log")
-        _label_abscissa(ax, rows, x)
-        ax.set_ylabel("position error [m]")
+        named = draw_rmse(ax, rows, fields=fields, x=x)
         proxies = [
             Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="RMSE, 95 % interval"),
             Line2D([], [], color="k", ls="-", label="root CRB, realized signal"),
             Line2D([], [], color="k", ls=":", label="root CRB, expected"),
         ]
-        _legend_below(fig, ax, proxies, len(groups) > 1)
+        _legend_below(fig, ax, proxies, named)
         return save(fig, stem)
 
 
-def plot_ber(
+def draw_rmse(ax: Axes, rows: Sequence[Row], *, fields: Sequence[str], x: str = "snr_db") -> bool:
+    """RMSE with its 95 % interval as markers, realized and expected root CRB as lines; whether series have names."""
+    groups = series_of(rows, x, fields)
+    for index, (label, group) in enumerate(groups.items()):
+        at = _column(group, x)
+        color = f"C{index % 7}"
+        bound_line(ax, at, _column(group, "rcrb_realized_m"), "-", color)
+        bound_line(ax, at, _column(group, "rcrb_expected_m"), ":", color)
+        _with_interval(ax, at, group, "rmse", "_m", color, series_marker(index), label)
+    ax.set_yscale("log")
+    _label_abscissa(ax, rows, x)
+    ax.set_ylabel("position error [m]")
+    return len(groups) > 1
+
+
+def save_ber(
     rows: Sequence[Row],
     stem: Path,
     *,
@@ -133,38 +139,47 @@ def plot_ber(
     x: str = "snr_db",
     theory: Sequence[Row] = (),
 ) -> list[Path]:
-    """Bit error ratio with its 95 % interval as markers, theory as lines; no error is drawn as an upper bound.
-
-    ``theory`` holds rows between the simulated points for a smooth curve; without them the line joins the points.
-    """
+    """Write the picture of :func:`draw_ber`."""
     with figure() as fig:
         ax = fig.add_subplot()
-        groups = series_of(rows, x, [name for name in fields if name != "mode"])
-        curves = series_of(theory, x, [name for name in fields if name != "mode"])
-        for index, (label, every) in enumerate(groups.items()):
-            group = [row for row in every if row.get("mode") == every[0].get("mode")]
-            color = f"C{index % 7}"
-            curve = curves.get(label, group)
-            for name, style in (("ber_theory", "-"), ("ber_theory_average_sinr", ":")):
-                bound_line(ax, _column(curve, x), _column(curve, name), style, color)
-            seen = [row for row in group if row.get("ber") is not None and row["ber"] > 0]
-            none = [row for row in group if row.get("ber") == 0]
-            _with_interval(ax, _column(seen, x), seen, "ber", "", color, series_marker(index), label)
-            ax.plot(_column(none, x), _column(none, "ber_high"), ls="none", marker=r"$\downarrow$", color=color, ms=6)
-        ax.set_yscale("log")
-        _, top = ax.get_ylim()
-        lowest = min((row["ber_low"] or row["ber_high"] for row in rows if row.get("ber") is not None), default=1e-6)
-        ax.set_ylim(max(lowest / 5, 1e-9), min(top, 1.0))
-        _label_abscissa(ax, rows, x)
-        ax.set_ylabel("bit error ratio")
+        named = draw_ber(ax, rows, fields=fields, x=x, theory=theory)
         proxies = [
             Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="simulated, 95 % interval"),
             Line2D([], [], color="k", marker=r"$\downarrow$", ls="none", ms=6, label="no error: upper bound"),
             Line2D([], [], color="k", ls="-", label="theory, exact given the channel"),
             Line2D([], [], color="k", ls=":", label="theory at Eq. (7)'s SINR"),
         ]
-        _legend_below(fig, ax, proxies, len(groups) > 1)
+        _legend_below(fig, ax, proxies, named)
         return save(fig, stem)
+
+
+def draw_ber(
+    ax: Axes, rows: Sequence[Row], *, fields: Sequence[str], x: str = "snr_db", theory: Sequence[Row] = ()
+) -> bool:
+    """Bit error ratio with its 95 % interval as markers, theory as lines; no error is drawn as an upper bound.
+
+    ``theory`` holds rows between the simulated points for a smooth curve; without them the line joins the points.
+    Returns whether series have names.
+    """
+    groups = series_of(rows, x, [name for name in fields if name != "mode"])
+    curves = series_of(theory, x, [name for name in fields if name != "mode"])
+    for index, (label, every) in enumerate(groups.items()):
+        group = [row for row in every if row.get("mode") == every[0].get("mode")]
+        color = f"C{index % 7}"
+        curve = curves.get(label, group)
+        for name, dashes in (("ber_theory", "-"), ("ber_theory_average_sinr", ":")):
+            bound_line(ax, _column(curve, x), _column(curve, name), dashes, color)
+        seen = [row for row in group if row.get("ber") is not None and row["ber"] > 0]
+        none = [row for row in group if row.get("ber") == 0]
+        _with_interval(ax, _column(seen, x), seen, "ber", "", color, series_marker(index), label)
+        ax.plot(_column(none, x), _column(none, "ber_high"), ls="none", marker=r"$\downarrow$", color=color, ms=6)
+    ax.set_yscale("log")
+    _, top = ax.get_ylim()
+    lowest = min((row["ber_low"] or row["ber_high"] for row in rows if row.get("ber") is not None), default=1e-6)
+    ax.set_ylim(max(lowest / 5, 1e-9), min(top, 1.0))
+    _label_abscissa(ax, rows, x)
+    ax.set_ylabel("bit error ratio")
+    return len(groups) > 1
 
 
 def bound_line(ax: Axes, at: Any, values: Any, style: str, color: str, **options: Any) -> None:
@@ -218,7 +233,7 @@ def _legend_below(fig: Figure, ax: Axes, proxies: list[Any], named: bool) -> Non
     fig.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
-def plot_scene(scenario: Scenario, stem: Path) -> list[Path]:
+def save_scene(scenario: Scenario, stem: Path) -> list[Path]:
     """Nodes with their broadside, targets, users and the search area."""
     with figure(figsize=(3.5, 3.7)) as fig:
         ax = fig.add_subplot()

@@ -16,7 +16,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -38,6 +38,8 @@ from disac.experiments.runs.file import (
     is_network_file_system,
     writer_of,
 )
+from disac.experiments.runs.folder import STORE
+from disac.experiments.runs.frames import FrameKind, as_frame, mean_and_error
 from disac.experiments.runs.rows import from_row, quoted, sql_list, sql_names, to_row, to_table, widened
 from disac.experiments.trials.experiment import Column, Record
 from disac.experiments.trials.failure import Failure
@@ -338,6 +340,7 @@ class StoredPoint:
     status: PointStatus
     records: list[Record]
     failures: list[StoredFailure]
+    columns: Table = field(repr=False)
 
     @property
     def stop_reason(self) -> str:
@@ -353,28 +356,100 @@ class StoredRun:
     meta: dict[str, Any]
     points: tuple[StoredPoint, ...]
 
-    def point(self, fields: Point) -> StoredPoint:
-        """Point by its fields.
+    units: dict[str, str] = field(default_factory=dict)
+
+    def point(self, wanted: int | Point) -> StoredPoint:
+        """Point by its number in the sweep (from 0), or by its fields.
 
         Raises
         ------
         StoreError : the run has no such point.
         """
-        key = point_key(fields)
+        if isinstance(wanted, Mapping):
+            found = [point for point in self.points if point.status.key == point_key(wanted)]
+        else:
+            found = [self.points[wanted]] if 0 <= wanted < len(self.points) else []
+        if not found:
+            raise StoreError(f"{self.path} has no point {wanted!r}; give 0..{len(self.points) - 1} or all fields")
+        return found[0]
+
+    def table(self, point: int | Point = 0, kind: FrameKind = "numpy") -> Any:
+        """Records of a point's successful trials, a row per trial.
+
+        Parameters
+        ----------
+        point : int or mapping
+            Number of the point in the sweep (from 0), or its fields.
+        kind : "numpy", "pandas" or "xarray"
+            Structured array with the column ``trial``, DataFrame or Dataset with the index ``trial``.
+
+        Raises
+        ------
+        StoreError : the run has no such point.
+        ValueError : the kind is unknown, or its package is not installed.
+        """
+        return as_frame(self.point(point).columns, kind, "trial", self.units)
+
+    def summary(self, kind: FrameKind = "numpy") -> Any:
+        """A row per point: its fields, ``trials``, ``failed``, and of every numeric column the mean over trials under
+        the column's name and its standard error under NAME_se. A field that a point lacks is NaN or "".
+
+        Parameters
+        ----------
+        kind : "numpy", "pandas" or "xarray"
+        """
+        rows: list[dict[str, Any]] = []
         for point in self.points:
-            if point.status.key == key:
-                return point
-        raise StoreError(f"{self.path} has no point {dict(fields)!r}")
+            row = {**point.status.fields, "trials": point.status.trials, "failed": point.status.failed}
+            for name, values in point.columns.items():
+                if name != "trial" and values.dtype != object:
+                    row[name], row[f"{name}_se"] = mean_and_error(values)
+            rows.append(row)
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        texts = {name for name in names if any(isinstance(row.get(name), str) for row in rows)}
+        columns = {
+            name: np.array(
+                [row.get(name, "" if name in texts else np.nan) for row in rows], object if name in texts else None
+            )
+            for name in names
+        }
+        return as_frame(columns, kind, "point", {**self.units, **{f"{n}_se": u for n, u in self.units.items()}})
 
 
 def read_run(path: str | os.PathLike[str]) -> StoredRun:
-    """Read a run, finished or not, into memory."""
-    with RunReader(path) as reader, reader.snapshot():
+    """Read a run, finished or not, into memory: a run folder or the file in it, written from Python or by a command."""
+    file = Path(path)
+    with RunReader(file / STORE if file.is_dir() else file) as reader, reader.snapshot():
         points = tuple(
-            StoredPoint(status, [record for _, record in reader.records(status.key)], reader.failures(status.key))
+            StoredPoint(
+                status,
+                [record for _, record in reader.records(status.key)],
+                reader.failures(status.key),
+                reader.table(status.key),
+            )
             for status in reader.points()
         )
-        return StoredRun(reader.path, reader.meta(), points)
+        units = {name: column.unit for name, column in reader.columns().items()}
+        return StoredRun(reader.path, reader.meta(), points, units)
+
+
+def remove_run(path: Path) -> None:
+    """Delete a run's file and its log, unless it is no run or is being written.
+
+    Raises
+    ------
+    StoreError : the file is no run of disac, or another process writes it.
+    """
+    if not path.exists():
+        return
+    with RunReader(path):
+        pass
+    lock = WriterLock(path)
+    try:
+        for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            file.unlink(missing_ok=True)
+    finally:
+        lock.release()
 
 
 def differences(name: str, a: object, b: object) -> list[str]:

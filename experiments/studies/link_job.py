@@ -356,19 +356,19 @@ def _rows(job: LinkJob, folder: Path, seed: int) -> Iterator[Row]:
 
 def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:
     """RMSE and BER against SNR, or against the numeric field that is swept at one SNR, and the scene."""
-    from disac.experiments.plotting.figures import plot_ber, plot_rmse, plot_scene
+    from disac.experiments.plotting.figures import save_ber, save_rmse, save_scene
 
     drawn = [row for row in rows if row.get("rmse_m") is not None]
     paths: list[Path] = []
     if drawn:
         x = _abscissa(drawn, job.fields)
         drawn = _over_whole_abscissa(drawn, x)
-        paths += plot_rmse(drawn, folder / "rmse", fields=job.fields, x=x)
+        paths += save_rmse(drawn, folder / "rmse", fields=job.fields, x=x)
         if any("ber" in row for row in drawn):
             theory = list(_theory_between(job.experiment)) if x == "snr_db" else []
-            paths += plot_ber(drawn, folder / "ber", fields=job.fields, x=x, theory=theory)
+            paths += save_ber(drawn, folder / "ber", fields=job.fields, x=x, theory=theory)
     if job.experiment.cases:
-        paths += plot_scene(job.experiment.cases[0].scenario, folder / "scene")
+        paths += save_scene(job.experiment.cases[0].scenario, folder / "scene")
     return paths
 
 

@@ -7,9 +7,9 @@ import pytest
 from disac.experiments.plotting.figures import (
     figure,
     log_ordinate,
-    plot_ber,
-    plot_rmse,
-    plot_scene,
+    save_ber,
+    save_rmse,
+    save_scene,
     series_of,
     write_beside,
 )
@@ -46,7 +46,7 @@ def test_series_are_named_by_the_fields_that_vary():
     assert list(series_of(designs, "snr_db", ("design",))) == ["P.2", "equal power", "registered-elsewhere"]
 
 
-@pytest.mark.parametrize("plot", [plot_rmse, plot_ber])
+@pytest.mark.parametrize("plot", [save_rmse, save_ber])
 def test_three_formats_and_equal_files_for_equal_data(plot, tmp_path):
     rows = [_row(s, m, ber) for m in ("hybrid", "aoa-genie") for s, ber in ((0.0, 1e-2), (10.0, 1e-4), (20.0, 0.0))]
     first = plot(rows, tmp_path / "a", fields=FIELDS)
@@ -59,12 +59,12 @@ def test_three_formats_and_equal_files_for_equal_data(plot, tmp_path):
 def test_needs_no_display(tmp_path, monkeypatch):
     monkeypatch.setenv("DISPLAY", ":99")
     monkeypatch.setenv("MPLBACKEND", "TkAgg")
-    assert all(path.stat().st_size > 0 for path in plot_scene(Scenario.preset("fig4"), tmp_path / "scene"))
+    assert all(path.stat().st_size > 0 for path in save_scene(Scenario.preset("fig4"), tmp_path / "scene"))
 
 
 def test_missing_intervals_are_drawn_without_them(tmp_path):
     rows = [_row(0.0, rmse_low_m=math.nan, rmse_high_m=math.nan)]
-    plot_rmse(rows, tmp_path / "a", fields=FIELDS)
+    save_rmse(rows, tmp_path / "a", fields=FIELDS)
 
 
 def test_texts_beside_markers_stay_in_the_frame_and_off_each_other():
