@@ -16,6 +16,7 @@ from .bounds.motion import time_moments as time_moments
 from .bounds.phases import crb_over_phases as crb_over_phases
 from .precoders import achieved_sinr as achieved_sinr
 from .precoders import antenna_power as antenna_power
+from .precoders import phase_averaged_powers as phase_averaged_powers
 from .precoders import transmitted_covariances as transmitted_covariances
 from .precoding.files import SavedPrecoders as SavedPrecoders
 from .precoding.files import load_precoders as load_precoders

@@ -38,13 +38,30 @@ def antenna_power(covariances: ComplexArray) -> RealArray:
     return np.real(np.einsum("lii->i", covariances))
 
 
-def achieved_sinr(scenario: Scenario, comm_precoders: ComplexArray, radar_precoders: ComplexArray) -> RealArray:
-    """(U, L) SINR of Eq. (7), powers of the nodes adding up (phases averaged over), linear."""
+def phase_averaged_powers(
+    scenario: Scenario, comm_precoders: ComplexArray, radar_precoders: ComplexArray
+) -> tuple[RealArray, RealArray]:
+    """Useful and disturbing powers of Eq. (7), numerator and denominator, each (U, L).
+
+    Powers of the nodes are added, which averages each power over independent phases between nodes. Where one node alone
+    serves a subcarrier they are those of every phase.
+
+    Parameters
+    ----------
+    scenario : gives channels and noise.
+    comm_precoders : (N, U, L, M_t) precoders of the data streams.
+    radar_precoders : (N, L, M_t, Q) precoders of the radar streams.
+    """
     channels = scenario.channels.conj()
     gains = np.abs(np.einsum("nulm,nilm->uiln", channels, comm_precoders)) ** 2
     radar = np.sum(np.abs(np.einsum("nulm,nlmq->ulnq", channels, radar_precoders)) ** 2, axis=(2, 3))
     powers = gains.sum(axis=-1)
-    signal = np.einsum("uul->ul", powers)
-    interference = powers.sum(axis=1) - signal
-    sinr: RealArray = signal / (interference + radar + scenario.noise_comm_per_subcarrier)
-    return sinr
+    useful: RealArray = np.einsum("uul->ul", powers)
+    disturbing: RealArray = powers.sum(axis=1) - useful + radar + scenario.noise_comm_per_subcarrier
+    return useful, disturbing
+
+
+def achieved_sinr(scenario: Scenario, comm_precoders: ComplexArray, radar_precoders: ComplexArray) -> RealArray:
+    """(U, L) SINR of Eq. (7), linear: the ratio of :func:`phase_averaged_powers`."""
+    useful, disturbing = phase_averaged_powers(scenario, comm_precoders, radar_precoders)
+    return useful / disturbing

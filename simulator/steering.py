@@ -46,10 +46,3 @@ def delay_vector(delay_s: ArrayLike, n_subcarriers: int, bandwidth_hz: float) ->
     )
     vectors: ComplexArray = np.exp(-1j * phase)
     return vectors
-
-
-def delay_derivative(delay_s: ArrayLike, n_subcarriers: int, bandwidth_hz: float) -> ComplexArray:
-    """Derivative dd/dtau of :func:`delay_vector` [1/s], shape (..., L)."""
-    slope = -2j * np.pi * subcarrier_frequencies(n_subcarriers, bandwidth_hz)
-    derivative: ComplexArray = slope * delay_vector(delay_s, n_subcarriers, bandwidth_hz)
-    return derivative

@@ -148,10 +148,6 @@ class SidelobeLimits:
             result[np.ix_(mine, comb.tones)] = comb.waves(self.phase[mine])
         return result
 
-    def on_tones(self, n_subcarriers: int) -> RealArray:
-        """(J, L) 1 on the subcarriers of each limit's node, 0 elsewhere."""
-        return (np.abs(self.waves(n_subcarriers)) > 0.5).astype(float)
-
     def ratios(self, covariances: ComplexArray) -> RealArray:
         """(N, K) highest |r| / r(0) over the whole arc; 0 where there is none."""
         spectra = self.spectra(covariances)

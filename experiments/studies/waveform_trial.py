@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.designs.precoders import phase_averaged_powers
 from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.studies.link import BOUND_OF_MODE, MODULATIONS, LinkCase, LinkTrial
 from disac.experiments.trials.experiment import Record
@@ -179,12 +180,8 @@ class WaveformTrial(LinkTrial):
     @cached_property
     def stated_powers(self) -> tuple[RealArray, RealArray]:
         """(U,) useful and disturbing powers of Eq. (7), a mean over the phases, summed over subcarriers."""
-        rows = self.scenario.channels.conj()
-        data = np.abs(np.einsum("nulm,nilm->nuil", rows, self.case.comm_precoders)) ** 2
-        radar = np.abs(np.einsum("nulm,nlmq->nuql", rows, self.case.radar_precoders)) ** 2
-        useful: RealArray = np.einsum("nuul->u", data)
-        noise = self.scenario.n_subcarriers * self.scenario.noise_comm_per_subcarrier
-        return useful, data.sum(axis=(0, 2, 3)) - useful + radar.sum(axis=(0, 2, 3)) + noise
+        useful, disturbing = phase_averaged_powers(self.scenario, self.case.comm_precoders, self.case.radar_precoders)
+        return useful.sum(axis=1), disturbing.sum(axis=1)
 
     def _communicate(
         self, X: ComplexArray, bits: NDArray[np.uint8], phases: RealArray, key: TrialKey

@@ -27,6 +27,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfc
 
+from disac.designs.precoders import achieved_sinr
 from disac.simulator.qam import bits_per_symbol, constellation
 from disac.simulator.scenario import Scenario
 from disac.simulator.streams import RadarSequence, radar_alphabet
@@ -125,30 +126,6 @@ def realized_sinr(comm: ArrayLike, radar: ArrayLike, noise: float) -> RealArray:
     return sinr
 
 
-def average_sinr(scenario: Scenario, comm_precoders: ComplexArray, radar_precoders: ComplexArray) -> RealArray:
-    """SINR of Eq. (7): powers of all nodes added, which averages each power over independent phases between nodes.
-
-    Equal to :func:`realized_sinr` for every phase where one node alone serves a subcarrier (P.2, P.3); with several
-    nodes the realized value is another one for each draw of the phases, and so is the error rate.
-
-    Parameters
-    ----------
-    scenario : gives channels and noise.
-    comm_precoders : (N, U, L, M_t) precoders of the data streams.
-    radar_precoders : (N, L, M_t, Q) precoders of the radar streams.
-
-    Returns
-    -------
-    (U, L) linear SINR.
-    """
-    rows = scenario.channels.conj()
-    comm = np.sum(np.abs(np.einsum("nulm,nilm->nuil", rows, comm_precoders)) ** 2, axis=0)
-    radar = np.sum(np.abs(np.einsum("nulm,nlmq->nuql", rows, radar_precoders)) ** 2, axis=(0, 2))
-    direct, interfering = _split(comm)
-    sinr: RealArray = direct / (interfering.sum(axis=-1) + radar + scenario.noise_comm_per_subcarrier)
-    return sinr
-
-
 def gaussian_ber(comm: ArrayLike, radar: ArrayLike, noise: float, order: int) -> RealArray:
     """Bit error rate (..., U, L) of Gaussian theory at :func:`realized_sinr`; parameters as there.
 
@@ -160,12 +137,12 @@ def gaussian_ber(comm: ArrayLike, radar: ArrayLike, noise: float, order: int) ->
 def average_sinr_ber(
     scenario: Scenario, comm_precoders: ComplexArray, radar_precoders: ComplexArray, order: int
 ) -> RealArray:
-    """Bit error rate (U, L) of Gaussian theory at :func:`average_sinr` of Eq. (7); parameters as there.
+    """Bit error rate (U, L) of Gaussian theory at the SINR of Eq. (7); parameters as for ``achieved_sinr``.
 
     Exact for one user, a Gaussian radar sequence or none, and one node on each subcarrier. With several nodes the error
     rate of a trial depends on its phases, and the mean over phases is not the rate at the mean SINR.
     """
-    return awgn_ber(average_sinr(scenario, comm_precoders, radar_precoders), order)
+    return awgn_ber(achieved_sinr(scenario, comm_precoders, radar_precoders), order)
 
 
 def conditional_ber(

@@ -25,7 +25,7 @@ from disac.estimators.ambiguity import (
     default_step_m,
     inverse_root,
 )
-from disac.experiments.theory.quadratic_form import quadratic_form_tail, tail_and_slope
+from disac.experiments.theory.quadratic_form import tail_and_slope
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
@@ -76,10 +76,6 @@ class IntervalErrors:
         home = summit[np.argmin(np.hypot(*(grid - np.asarray(surface.main.position)).T))]
         outlier: NDArray[np.bool_] = summit[(row * len(surface.x) + column).astype(int)] != home
         return outlier
-
-    def pairwise_error(self, noise_sense: float) -> RealArray:
-        """Probability (G,) that the criterion at a cell exceeds the one at the true position."""
-        return quadratic_form_tail(*difference_forms(self.sines, self.energies * (self.n_subcarriers / noise_sense)))
 
     def false_maxima(self, noise_sense: float) -> RealArray:
         """Expected number (G,) of local maxima in each cell that exceed the maximum at the truth.

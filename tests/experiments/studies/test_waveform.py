@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from disac.designs import Infeasible, design
+from disac.designs.precoders import achieved_sinr
 from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.statistics.intervals import Interval
@@ -14,7 +15,7 @@ from disac.experiments.studies import estimators as paper_estimators
 from disac.experiments.studies import waveform as paper_verdict
 from disac.experiments.studies.waveform import FOUND, DesignTrials, Transmissions, VerdictSettings, within
 from disac.experiments.studies.waveform_trial import SceneThresholds, WaveformSweep, feasible_draws
-from disac.experiments.theory.ber import average_sinr, realized_sinr
+from disac.experiments.theory.ber import realized_sinr
 from disac.experiments.trials.experiment import configuration, rebuild
 from disac.experiments.trials.keys import TrialKey
 
@@ -64,7 +65,7 @@ def test_stated_powers_are_those_of_eq_7():
     phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (4000, 2))
     gains = np.einsum("puul->pul", trial._gains(phases)[0])
     np.testing.assert_allclose(useful, np.mean(np.abs(gains) ** 2, axis=0).sum(axis=-1), rtol=0.05)
-    one = average_sinr(trial.scenario, trial.case.comm_precoders, trial.case.radar_precoders)
+    one = achieved_sinr(trial.scenario, trial.case.comm_precoders, trial.case.radar_precoders)
     assert np.all(useful / disturbance <= one.max(axis=1))
     assert np.all(useful / disturbance >= one.min(axis=1))
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import erfc, i0e
 from scipy.stats import ncx2
 
+from disac.designs.precoders import achieved_sinr
 from disac.estimators import detect
 from disac.experiments.statistics.intervals import binomial_acceptance
 from disac.experiments.theory import ber as ber_theory
@@ -419,7 +420,7 @@ def test_average_sinr_is_a_mean_of_powers_over_phases() -> None:
     comm, radar = effective_channels(scenario, comm_precoders, radar_precoders, phases)
     comm_power, radar_power = np.mean(np.abs(comm) ** 2, axis=0), np.mean(np.abs(radar) ** 2, axis=0)
     noise = scenario.noise_comm_per_subcarrier
-    average = ber_theory.average_sinr(scenario, comm_precoders, radar_precoders)
+    average = achieved_sinr(scenario, comm_precoders, radar_precoders)
     for u, subcarrier in np.ndindex(average.shape):
         other = comm_power[u, :, subcarrier].sum() - comm_power[u, u, subcarrier]
         expected = comm_power[u, u, subcarrier] / (other + radar_power[u, :, subcarrier].sum() + noise)
@@ -433,7 +434,7 @@ def test_average_sinr_is_realized_where_one_node_serves() -> None:
     for node in range(2):
         comm_precoders[node, :, (1 - node) :: 2] = 0
         radar_precoders[node, (1 - node) :: 2] = 0
-    average = ber_theory.average_sinr(scenario, comm_precoders, radar_precoders)
+    average = achieved_sinr(scenario, comm_precoders, radar_precoders)
     noise = scenario.noise_comm_per_subcarrier
     rates = ber_theory.conditional_ber(*effective_channels(scenario, comm_precoders, radar_precoders), noise, 16)
     for phases in ([0.0, 0.0], [0.7, -2.1]):
