@@ -29,7 +29,7 @@ from disac.designs.convex import certify, strictly_feasible_point
 from disac.designs.problem.feasibility import largest_feasible_sinr
 from disac.designs.problem.relaxed import RelaxedProblem, Signal
 from disac.designs.result import GAP_LIMIT
-from disac.designs.solvers.native import solve
+from disac.designs.solvers.native.driver import solve
 from disac.simulator import RandomAmplitudes, RandomChannels, Scenario
 
 SIGNALS: tuple[Signal, ...] = ("joint", "block-diagonal", "interleaved", "beamforming", "beamforming-averaged")

@@ -1,4 +1,4 @@
-"""A sample of the census: scenes on lattices, lines and circles are solved or refused, and raise nothing of a library."""
+"""A sample of the census: symmetric scenes are solved or refused, and nothing of a library leaves a design."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ CENSUS = Path(__file__).parents[2] / "benchmarks" / "census.py"
 def census(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(os, "environ", dict(os.environ))
     spec = importlib.util.spec_from_file_location("census", CENSUS)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "census", module)
     spec.loader.exec_module(module)
