@@ -1,6 +1,6 @@
 """How often do the intervals cover the truth where a few large errors, or a few deep fades, carry the mean?
 
-Prints the tables of docs/statistics.md: ``python benchmarks/coverage.py [RUNS]``.
+Prints the tables of docs/statistics.md: ``python benchmarks/interval_coverage.py [RUNS]``.
 """
 
 from __future__ import annotations
