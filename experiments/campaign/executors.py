@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import reduction, resource_tracker
+from pathlib import Path
 from typing import IO, Any, Literal, ParamSpec, TypeVar
 
 from disac.experiments.campaign.worker import SETUP_MARK, start_worker
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 EXECUTOR_NAMES = ("serial", "pool", "dask", "mpi")
 _START_ATTEMPTS = 2
+_INHERITS = hasattr(reduction, "DupFd") and hasattr(os, "pread")
+"""Whether a worker can inherit an open file; not on Windows."""
 
 
 class WorkerDied(RuntimeError):
@@ -45,6 +48,10 @@ class WorkersUnavailable(RuntimeError):
     """Worker processes cannot be started at all, or an executor cannot be used."""
 
 
+class NoWorkersHere(WorkersUnavailable):
+    """This system starts no worker processes at all, so that only the serial executor is left."""
+
+
 class SerialExecutor(Executor):
     """The reference: runs a task in the calling process when it is submitted."""
 
@@ -58,22 +65,38 @@ class SerialExecutor(Executor):
 
 
 class _DeathLog:
-    """File for a worker's last words. It has no name, so that no kill can leave it behind."""
+    """File for a worker's last words.
+
+    Where a worker can inherit a descriptor, the file has no name, so that no kill can leave it behind; on Windows the
+    worker opens it by its name.
+    """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the slot)
+        self._file: IO[bytes] | None = None
+        self._name = ""
+        if _INHERITS:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the slot)
+        else:
+            descriptor, self._name = tempfile.mkstemp(prefix="disac-worker-")
+            os.close(descriptor)
 
-    def __reduce__(self) -> tuple[Callable[[Any], int], tuple[Any]]:
-        """The worker being spawned inherits the descriptor and gets its number."""
-        return _inherited, (reduction.DupFd(self._file.fileno()),)
+    def __reduce__(self) -> tuple[Callable[[Any], Any], tuple[Any]]:
+        """The worker being spawned inherits the descriptor and gets its number, or gets the name."""
+        return (str, (self._name,)) if self._file is None else (_inherited, (reduction.DupFd(self._file.fileno()),))
 
     def read(self) -> str:
         """All that stands in it; the position, which the worker shares, does not move."""
+        if self._file is None:
+            return Path(self._name).read_text(errors="replace")
         size = os.fstat(self._file.fileno()).st_size
         return os.pread(self._file.fileno(), size, 0).decode(errors="replace")
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+        else:
+            with suppress(OSError):
+                os.unlink(self._name)
 
 
 def _inherited(wrapped: Any) -> int:
@@ -147,6 +170,9 @@ class LocalPool(Executor):
                 process.shutdown()
                 log.close()
                 continue
+            except (AttributeError, NotImplementedError, OSError) as error:
+                log.close()
+                raise NoWorkersHere(f"worker processes cannot be started here: {error}") from error
             slot = _Slot(process, pid, log)
             with self._lock:
                 self._slots[pid] = slot
@@ -186,9 +212,13 @@ def _kill(pid: int) -> None:
 
 def is_worker_death(error: BaseException) -> bool:
     """Whether a future failed because its worker died while the executor as a whole goes on."""
+    return isinstance(error, WorkerDied) or blames_bystanders(error)
+
+
+def blames_bystanders(error: BaseException) -> bool:
+    """Whether this is Dask's word on a task that was on workers that died, though others on them may have been why."""
     kind = type(error)
-    of_dask = kind.__name__ == "KilledWorker" and kind.__module__.startswith("distributed")
-    return of_dask or isinstance(error, WorkerDied)
+    return kind.__name__ == "KilledWorker" and kind.__module__.startswith("distributed")
 
 
 def check_executor(executor: Executor) -> None:

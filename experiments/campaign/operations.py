@@ -17,6 +17,7 @@ import numpy as np
 from disac.experiments.campaign.runner import CampaignResult, Progress, Shard, run_campaign
 from disac.experiments.campaign.worker import BatchTask, clear_caches, pickled, pinned_threads, process_name, run_batch
 from disac.experiments.runs.frames import mean_and_error
+from disac.experiments.runs.provenance import code_changes
 from disac.experiments.runs.store import PointStatus, RunReader, RunWriter, StoreError, differences, writer_of
 from disac.experiments.trials.experiment import Experiment, Record, rebuild
 from disac.experiments.trials.failure import Failure
@@ -54,6 +55,11 @@ class RunStatus:
         return "complete" if done and not self.missing else "unfinished"
 
     @property
+    def code_changes(self) -> tuple[str, ...]:
+        """What changed between the run's sessions that may change a number: versions, sources, processor."""
+        return tuple(code_changes(self.meta.get("sessions", ())))
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """What a merged run lacks of the campaign whose parts it joins, a phrase each; nothing in a run of its own."""
         if "merged_from" not in self.meta:
@@ -74,9 +80,20 @@ class RunStatus:
         )
 
 
-def status(path: str | os.PathLike[str]) -> RunStatus:
-    """Look at a run, also while it is written."""
+def status(path: str | os.PathLike[str], *, check: bool = False) -> RunStatus:
+    """Look at a run, also while it is written.
+
+    Parameters
+    ----------
+    check : read all of it and compare it with the digests that were written with it.
+
+    Raises
+    ------
+    StoreError : there is no run, or, with ``check``, a bit of its results is not what was written.
+    """
     with RunReader(path) as reader, reader.snapshot():
+        if check:
+            reader.verify()
         log = Path(f"{reader.path}-wal")
         return RunStatus(
             path=reader.path,
@@ -235,6 +252,7 @@ def merge(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) 
             readers = [stack.enter_context(RunReader(path)) for path in paths]
             for reader in readers:
                 stack.enter_context(reader.snapshot())
+                reader.verify()
             meta = _common_meta(readers)
             writer = stack.enter_context(RunWriter(partial))
             with writer.transaction():
@@ -372,10 +390,11 @@ class PointComparison:
 class RunComparison:
     """How two runs differ: points that only one has, and the points that both have.
 
-    ``description`` holds lines on other differences (seed, configuration, stopping policy, library versions), which do
-    not make the records differ.
+    ``experiments`` are their names. ``description`` holds lines on other differences (seed, configuration, stopping
+    policy, library versions), which do not make the records differ.
     """
 
+    experiments: tuple[str, str]
     description: tuple[str, ...]
     only_a: tuple[dict[str, Any], ...]
     only_b: tuple[dict[str, Any], ...]
@@ -402,6 +421,7 @@ def compare(path_a: str | os.PathLike[str], path_b: str | os.PathLike[str]) -> R
         points_a, points_b = _all_points([a]), _all_points([b])
         paired = meta_a["seed"] == meta_b["seed"]
         return RunComparison(
+            experiments=(meta_a["experiment"], meta_b["experiment"]),
             description=tuple(lines),
             only_a=tuple(fields for key, fields in points_a.items() if key not in points_b),
             only_b=tuple(fields for key, fields in points_b.items() if key not in points_a),

@@ -21,12 +21,15 @@ import numpy as np
 
 from disac.experiments.campaign.executors import (
     LocalPool,
+    NoWorkersHere,
     SerialExecutor,
     WorkerDied,
+    blames_bystanders,
     check_executor,
     is_worker_death,
     slots_of,
 )
+from disac.experiments.campaign.interrupts import noticed_interrupts, raise_interrupt
 from disac.experiments.campaign.worker import (
     BatchOutcome,
     BatchTask,
@@ -37,7 +40,7 @@ from disac.experiments.campaign.worker import (
     run_batch,
 )
 from disac.experiments.runs.folder import STORE
-from disac.experiments.runs.provenance import provenance
+from disac.experiments.runs.provenance import code_changes, provenance
 from disac.experiments.runs.store import (
     BatchTiming,
     PointStatus,
@@ -230,6 +233,8 @@ class _Campaign:
         self.imports = plugins()
         self.home = process_name()
         self.in_flight: dict[Future[BatchOutcome], tuple[_PointRun, BatchTask]] = {}
+        self.suspects: deque[tuple[_PointRun, int]] = deque()
+        self.tried_alone: Future[BatchOutcome] | None = None
         self.active: list[_PointRun] = []
         self.begin = time.perf_counter()
         self.done = 0
@@ -247,13 +252,28 @@ class _Campaign:
             self.expected = sum(max(self.policy.most_trials - run.committed, 0) for run in self.active)
         try:
             while self.active:
-                while len(self.in_flight) < self.window and (task := self._next_task()) is not None:
-                    self.in_flight[self.executor.submit(run_batch, task[1])] = task
+                self._submit()
+                raise_interrupt()
                 for future in wait(self.in_flight, return_when=FIRST_COMPLETED).done:
                     self._receive(future)
+                raise_interrupt()
         finally:
             for future in self.in_flight:
                 future.cancel()
+
+    def _submit(self) -> None:
+        """Fill the window. A suspect is tried when nothing else runs, so that whoever dies dies of it."""
+        while self.suspects and self.suspects[0][0] not in self.active:
+            self.suspects.popleft()
+        if self.suspects:
+            if not self.in_flight:
+                run, trial = self.suspects.popleft()
+                task = self._task(run, trial, trial + 1)
+                self.tried_alone = self.executor.submit(run_batch, task)
+                self.in_flight[self.tried_alone] = run, task
+            return
+        while len(self.in_flight) < self.window and (found := self._next_task()) is not None:
+            self.in_flight[self.executor.submit(run_batch, found[1])] = found
 
     def _open(self, point: PointStatus, index: int) -> None:
         names = self.policy.columns
@@ -326,6 +346,9 @@ class _Campaign:
         error = future.exception()
         if error is None:
             outcome = future.result()
+        elif blames_bystanders(error) and future is not self.tried_alone:
+            self.suspects.extend((run, trial) for trial in range(task.first, task.stop))
+            return
         elif is_worker_death(error):
             lost = self._lost(run, task, error)
             if lost is None:
@@ -358,7 +381,10 @@ class _Campaign:
                 return BatchOutcome((row,), None, time.time(), task.limit_s or 0.0, "")
         elif died.cause == "timeout":
             run.single = True
-        run.alone.extend(range(task.first, task.stop))
+        if blames_bystanders(error):
+            self.suspects.append((run, task.first))
+        else:
+            run.alone.extend(range(task.first, task.stop))
         return None
 
     def _commit(self, run: _PointRun, outcome: BatchOutcome) -> None:
@@ -511,24 +537,34 @@ def run_campaign(
         }
         store = RunWriter(path, resume=resume, identity=identity, begin=start)
         stack.callback(store.close)
-        if store.on_network:
+        if store.without_log:
             logging.getLogger("disac").warning(store.journal_note)
-        if executor is None:
-            executor = stack.enter_context(_own_executor(workers, own_pool))
-        campaign = _Campaign(
-            experiment,
-            own_policy,
-            store,
-            executor,
-            seed=seed,
-            slots=slots_of(executor, workers),
-            batch_size=batch_size,
-            limit_s=timeout_s,
-            progress=progress,
-        )
+        for change in code_changes(store.meta()["sessions"][-2:]):
+            logging.getLogger("disac").warning(f"{store.path} goes on under other code: {change}")
+
+        def run(where: Executor) -> None:
+            _Campaign(
+                experiment,
+                own_policy,
+                store,
+                where,
+                seed=seed,
+                slots=slots_of(where, workers),
+                batch_size=batch_size,
+                limit_s=timeout_s,
+                progress=progress,
+            ).run(keys)
+
         interrupted = False
         try:
-            campaign.run(keys)
+            with noticed_interrupts():
+                try:
+                    run(executor or stack.enter_context(_own_executor(workers, own_pool)))
+                except NoWorkersHere as error:
+                    if executor is not None or timeout_s is not None:
+                        raise
+                    logging.getLogger("disac").warning(f"{error}; all trials run in this process")
+                    run(stack.enter_context(_own_executor(1, False)))
         except KeyboardInterrupt:
             interrupted = True
         stored = {point.key: point for point in store.points()}

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from typing import Any, TextIO
@@ -102,19 +102,61 @@ def process_name() -> str:
 def pinned_threads() -> Iterator[None]:
     """Hold BLAS and OpenMP at one thread, in this process and in those started meanwhile.
 
-    The number of threads changes the order of sums, so the serial reference needs it as much as workers do.
+    The number of threads changes the order of sums, so the serial reference needs it as much as workers do. Campaigns
+    in several threads share one pin: the first sets it, the last restores what was before.
     """
-    before = {name: os.environ.get(name) for name in _BLAS_VARIABLES}
-    os.environ.update(dict.fromkeys(_BLAS_VARIABLES, "1"))
+    _pin.enter()
     try:
-        with threadpool_limits(1):
-            yield
+        yield
     finally:
+        _pin.leave()
+
+
+class _Pin:
+    """The process's one limit of threads, and who still needs it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._undo = ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._undo.callback(self._restore, {name: os.environ.get(name) for name in _BLAS_VARIABLES})
+                os.environ.update(dict.fromkeys(_BLAS_VARIABLES, "1"))
+                self._undo.enter_context(threadpool_limits(1))
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._undo.close()
+
+    @staticmethod
+    def _restore(before: dict[str, str | None]) -> None:
         for name, value in before.items():
             if value is None:
-                os.environ.pop(name, None)  # a campaign in another thread may have been quicker
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+_pin = _Pin()
+
+
+@contextmanager
+def _one_numba_thread() -> Iterator[None]:
+    """Hold Numba at one thread in the calling thread, to which alone its limit belongs."""
+    import numba
+
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def _pin_for_good() -> None:
@@ -128,8 +170,8 @@ def _pin_for_good() -> None:
 _log: TextIO | None = None
 
 
-def start_worker(log: int) -> None:
-    """Initializer of a local worker: leave Ctrl-C to the parent, die with it, tell its death to descriptor ``log``."""
+def start_worker(log: int | str) -> None:
+    """Initializer of a local worker: leave Ctrl-C to the parent, die with it, tell its death to the file ``log``."""
     global _log
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
@@ -249,6 +291,11 @@ def _run_rows(experiment: Experiment, context: Any, keys: Sequence[TrialKey]) ->
 
 def run_batch(task: BatchTask) -> BatchOutcome:
     """Run a task. A batch that raises is run again trial by trial, so that only the guilty trials fail."""
+    with _one_numba_thread() if task.home == process_name() else nullcontext():
+        return _run_batch(task)
+
+
+def _run_batch(task: BatchTask) -> BatchOutcome:
     started = time.time()
     try:
         experiment, context = _set_up(task)

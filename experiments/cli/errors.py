@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from disac.experiments.cli.printing import printable
+
 
 def say(text: str) -> None:
     """Tell the person, apart from the results that may be piped on."""
@@ -23,7 +25,7 @@ def user_errors() -> Iterator[None]:
     except (ValueError, OSError, RuntimeError) as error:
         if isinstance(error, click.exceptions.Exit | click.Abort) or not _can_be_mended(error):
             raise
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(printable(str(error), keep="\n")) from None
 
 
 def _can_be_mended(error: Exception) -> bool:

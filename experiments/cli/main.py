@@ -19,6 +19,7 @@ from disac.experiments.cli import reproduce as cli_reproduce
 from disac.experiments.cli import runs as cli_runs
 from disac.experiments.cli.errors import said_warnings, say, user_errors
 from disac.experiments.cli.plugins import ARGUMENTS, import_given, with_import
+from disac.experiments.cli.printing import accept_any_encoding, tell, tell_code_changes
 from disac.experiments.cli.runs import told_errors
 from disac.experiments.cli.scenario import say_warnings, scenario_of, threshold_given
 from disac.experiments.cli.study import Studies
@@ -320,7 +321,8 @@ def _print_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str], folder: P
     header, cells = table_lines(rows, fields)
     _print_table(header, cells)
     click.echo(f"disac {disac.__version__}, seed {seed}, results in {folder}")
-    click.echo(f"rerun: {rerun_line(folder)}")
+    tell_code_changes(folder)
+    tell(f"rerun: {rerun_line(folder)}")
 
 
 def _print_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
@@ -408,4 +410,5 @@ for command in (
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; errors that a user can mend are one line, without a traceback."""
+    accept_any_encoding()
     cli.main(args=list(args) if args is not None else None, prog_name="disac")

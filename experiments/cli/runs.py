@@ -6,6 +6,7 @@ Each RUN is a run folder or the SQLite file in it; viewers open it read-only, al
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from disac.experiments.cli.plugins import import_needed
+from disac.experiments.cli.printing import tell
 from disac.experiments.cli.resume import other_campaign
 from disac.experiments.runs.folder import RERUN, STORE, records_kept
 from disac.experiments.runs.replacing import replace_text
@@ -72,15 +74,16 @@ def told_errors(*, same_options: bool = True) -> Iterator[None]:
 
 @click.command()
 @click.argument("run", type=RUN)
-def status(run: Path) -> None:
+@click.option("--check", is_flag=True, help="Read all records and compare them with the digests written with them.")
+def status(run: Path, check: bool) -> None:
     """Say how far a run has come, also while it goes on."""
     from disac.experiments.campaign.operations import status as look
 
     with told_errors():
-        found = look(store_of(run))
+        found = look(store_of(run), check=check)
     writer = f", written by {found.writer}" if found.writer else ""
     part = ", shard {} of {}".format(*found.meta["shard"]) if found.meta["shard"] else ""
-    click.echo(
+    tell(
         f"{found.path}: {found.state}{writer}; experiment {found.meta['experiment']}, seed {found.meta['seed']}{part}, "
         f"{found.size_bytes / 1e6:.2f} MB, journal mode {found.journal_mode}"
     )
@@ -88,7 +91,13 @@ def status(run: Path) -> None:
         failed = f", {point.failed} failed" if point.failed else ""
         stop = point.stop.text if point.stop else "unfinished"
         fields = " ".join(f"{name}={value}" for name, value in point.fields.items())
-        click.echo(f"  {fields}: {point.trials} trials{failed} in {point.seconds:.1f} s; {stop}")
+        tell(f"  {fields}: {point.trials} trials{failed} in {point.seconds:.1f} s; {stop}")
+    for lacking in found.missing:
+        tell(f"not in this merged run: {lacking}")
+    for change in found.code_changes:
+        tell(f"not all trials are of the same code: {change}")
+    if check:
+        tell("every record is what was written: all digests agree")
 
 
 @click.command()
@@ -100,11 +109,11 @@ def show(run: Path) -> None:
     with told_errors():
         shown = look(store_of(run))
     for point, means in shown:
-        click.echo(" ".join(f"{name}={value}" for name, value in point.fields.items()))
+        tell(" ".join(f"{name}={value}" for name, value in point.fields.items()))
         width = max((len(name) for name in means), default=0)
         for name, mean in means.items():
             unit = "" if mean.unit == "1" else f" {mean.unit}"
-            click.echo(f"  {name:<{width}}  {mean.mean:.6g} +- {mean.standard_error:.2g}{unit}")
+            tell(f"  {name:<{width}}  {mean.mean:.6g} +- {mean.standard_error:.2g}{unit}")
 
 
 @click.command()
@@ -129,7 +138,7 @@ def export(run: Path, kind: str | None, out: Path | None) -> None:
         raise click.UsageError(f"--out {out}: a {kind} file ends in {SUFFIXES[kind]}; others are {', '.join(SUFFIXES)}")
     with told_errors():
         write(path, kind, target)
-    click.echo(f"wrote {target}")
+    tell(f"wrote {target}")
 
 
 class Trouble(click.ClickException):
@@ -140,11 +149,14 @@ class Trouble(click.ClickException):
 
 @contextmanager
 def _troubles() -> Iterator[None]:
-    """Turn errors told to the user into :class:`Trouble`."""
+    """Turn errors told to the user into :class:`Trouble`, and end with its exit code after any other error too."""
     try:
         yield
     except click.ClickException as error:
         raise Trouble(error.message) from None
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(Trouble.exit_code) from None
 
 
 @click.command()
@@ -160,21 +172,23 @@ def compare(run_a: Path, run_b: Path) -> None:
 
     with _troubles(), told_errors():
         found = look(store_of(run_a), store_of(run_b))
-    click.echo("identical: same points, same trials, every bit" if found.identical else "different records")
+        if found.experiments[0] != found.experiments[1]:
+            raise click.ClickException("runs of {} and of {} cannot be compared".format(*found.experiments))
+    tell("identical: same points, same trials, every bit" if found.identical else "different records")
     for line in found.description:
-        click.echo(f"described otherwise: {line}")
+        tell(f"described otherwise: {line}")
     for side, points in (("first", found.only_a), ("second", found.only_b)):
         for fields in points:
-            click.echo(f"only in the {side}: {fields}")
+            tell(f"only in the {side}: {fields}")
     for point in found.points:
         name_of_point = " ".join(f"{name}={value}" for name, value in point.fields.items())
         counts = f"{point.trials_a} and {point.trials_b} trials, {point.common} common, {point.identical} equal"
-        click.echo(f"{name_of_point}: {counts}")
+        tell(f"{name_of_point}: {counts}")
         if point.identical == point.common == point.trials_a == point.trials_b:
             continue
         for name, column in point.columns.items():
             if column.mean_a != column.mean_b:
-                click.echo(f"  {name}: {column.mean_a:.6g} and {column.mean_b:.6g} +- {column.standard_error:.2g}")
+                tell(f"  {name}: {column.mean_a:.6g} and {column.mean_b:.6g} +- {column.standard_error:.2g}")
     if not found.identical:
         raise SystemExit(1)
 
@@ -195,18 +209,18 @@ def merge(runs: tuple[Path, ...], out: Path) -> None:
         merged = join([store_of(run) for run in runs], new.staging / STORE)
         job = _keep_set_up(runs, new.staging, merged.meta["rerun"])
     trials = sum(point.trials for point in merged.points)
-    click.echo(f"merged {len(runs)} runs into {out}: {len(merged.points)} points, {trials} trials")
+    tell(f"merged {len(runs)} runs into {out}: {len(merged.points)} points, {trials} trials")
     for lacking in merged.missing:
-        click.echo(f"warning: {lacking} are in none of these runs; merge the run that holds them too", err=True)
+        tell(f"warning: {lacking} are in none of these runs; merge the run that holds them too", err=True)
     if job is not None:
         stored = {point_key(point.fields) for point in merged.points}
         for fields in job.experiment.points():
             if point_key(fields) not in stored:
                 named = " ".join(f"{name}={value}" for name, value in fields.items())
-                click.echo(f"warning: point {named} is in none of these runs; disac run link --resume {out} adds it")
+                tell(f"warning: point {named} is in none of these runs; disac run link --resume {out} adds it")
         with told_errors(), records_kept(out):
             summarize_job(job, out, seed=int(merged.meta["seed"]))
-        click.echo(f"summary in {out / 'summary.csv'}")
+        tell(f"summary in {out / 'summary.csv'}")
 
 
 def _keep_set_up(runs: Sequence[Path], folder: Path, rerun: str) -> LinkJob | None:
@@ -250,13 +264,13 @@ def replay(run: Path, point: int, trial: int) -> None:
     row = result.row
     if isinstance(row, dict):
         for name, value in row.items():
-            click.echo(f"{name} = {value!r}")
+            tell(f"{name} = {value!r}")
     else:
-        click.echo(f"failed: {row.kind}: {row.message}")
+        tell(f"failed: {row.kind}: {row.message}")
     if result.identical is None:
-        click.echo("the run has not come to this trial; nothing to compare with")
+        tell("the run has not come to this trial; nothing to compare with")
     elif result.identical:
-        click.echo("identical to the stored record, every bit")
+        tell("identical to the stored record, every bit")
     else:
         raise click.ClickException("differs from the stored record; compare versions and processor in provenance.json")
 
@@ -272,19 +286,19 @@ def doctor(folder: Path) -> None:
 
     facts = provenance()
     python, machine = facts["python"], facts["machine"]
-    click.echo(f"disac {facts['disac']}, Python {python['version']}, {machine['platform']}")
-    click.echo(f"processor: {machine['cpu']}, {machine['usable_cpus']} of {machine['cpus']} cores usable")
-    click.echo("versions: " + ", ".join(f"{name} {version}" for name, version in facts["distributions"].items()))
+    tell(f"disac {facts['disac']}, Python {python['version']}, {machine['platform']}")
+    tell(f"processor: {machine['cpu']}, {machine['usable_cpus']} of {machine['cpus']} cores usable")
+    tell("versions: " + ", ".join(f"{name} {version}" for name, version in facts["distributions"].items()))
     solvers: list[str] = cvxpy.installed_solvers()  # type: ignore[no-untyped-call]
-    click.echo("solvers through CVXPY: " + ", ".join(solvers))
+    tell("solvers through CVXPY: " + ", ".join(solvers))
     for pool in facts["blas"]:
-        click.echo(f"threads of {pool.get('internal_api')} {pool.get('version')}: {pool.get('num_threads')}")
+        tell(f"threads of {pool.get('internal_api')} {pool.get('version')}: {pool.get('num_threads')}")
     cache = os.environ.get("NUMBA_CACHE_DIR") or "__pycache__ beside the sources, or the user's cache folder"
     layer = os.environ.get("NUMBA_THREADING_LAYER", "default")
-    click.echo(f"numba: threading layer {layer} (kernels are serial); cache: {cache}")
+    tell(f"numba: threading layer {layer} (kernels are serial); cache: {cache}")
     kind = file_system_type(folder)
     remark = "a network file system: runs there use a slower journal" if is_network_file_system(kind) else "local"
-    click.echo(f"run folder {folder.resolve()}: {kind}, {remark}")
+    tell(f"run folder {folder.resolve()}: {kind}, {remark}")
 
 
 COMMANDS = (status, show, export, compare, merge, replay, doctor)

@@ -13,6 +13,7 @@ import disac
 from disac.experiments.cli.errors import said_warnings, say, user_errors
 from disac.experiments.cli.options import given_values, options_for
 from disac.experiments.cli.plugins import with_import
+from disac.experiments.cli.printing import tell, tell_code_changes
 from disac.experiments.study.protocol import STUDIES, Study, get_study, study_names
 from disac.experiments.study.run import Execution, StudyRun, run_study
 
@@ -143,9 +144,10 @@ def resumable(command: str) -> Iterator[Callable[[StudyRun[Any]], None]]:
 def _tell(run: StudyRun[Any]) -> None:
     rows = run.rows()
     for line in run.study.lines(run, rows):
-        click.echo(line)
+        tell(line)
     failure = run.study.failure(rows)
     if failure is not None:
         raise click.ClickException(failure)
     click.echo(f"disac {disac.__version__}, seed {run.settings.seed}, results in {run.folder}")
-    click.echo(f"rerun: {run.rerun_line}")
+    tell_code_changes(run.folder)
+    tell(f"rerun: {run.rerun_line}")

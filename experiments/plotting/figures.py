@@ -61,8 +61,8 @@ def design_name(name: str) -> str:
 
 @contextmanager
 def figure(**size: Any) -> Iterator[Figure]:
-    """A figure in the project's style on a canvas that needs no display."""
-    with style.context(Path(__file__).with_name("disac.mplstyle")):
+    """A figure in the project's style, whatever the user's own is, on a canvas that needs no display."""
+    with style.context(Path(__file__).with_name("disac.mplstyle"), after_reset=True):
         fig = Figure(**size)
         FigureCanvasAgg(fig)
         yield fig

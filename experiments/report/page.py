@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import tomllib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +29,10 @@ from disac.experiments.report.tables import (
     summary_table,
 )
 from disac.experiments.runs.choices import CHOICES
-from disac.experiments.runs.design_record import load_design_records
+from disac.experiments.runs.design_record import FILE, load_design_records
 from disac.experiments.runs.folder import STORE
+from disac.experiments.runs.reading import read_json, read_toml
+from disac.experiments.runs.replacing import replace_text
 from disac.experiments.runs.store import PointStatus, RunReader, StoreError
 from disac.simulator import Scenario
 
@@ -115,7 +116,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     """
     page = render(collect(run))
     target = out or (run / "report.html" if run.is_dir() else run.with_suffix(".html"))
-    target.write_text(page, encoding="utf-8")
+    replace_text(target, page)
     return target
 
 
@@ -192,14 +193,22 @@ class _Folder:
 
     def _file(self, name: str) -> Path | None:
         path = self.companions / name if self.companions is not None else None
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and self._is_own(path) else None
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether this is a file of the run, and not a link to something outside its folder."""
+        here = self.companions
+        return here is not None and path.is_file() and path.resolve().is_relative_to(here.resolve())
+
+    def _found(self, pattern: str) -> Iterator[Path]:
+        return filter(self._is_own, self.companions.glob(pattern) if self.companions is not None else ())
 
     def json(self, name: str) -> Any:
         path = self._file(name)
-        return None if path is None else json.loads(path.read_text(encoding="utf-8"))
+        return None if path is None else read_json(path, dict)
 
     def designs(self) -> list[dict[str, Any]]:
-        return [] if self.companions is None else load_design_records(self.companions)
+        return [] if self.companions is None or self._file(FILE) is None else load_design_records(self.companions)
 
     def summary(self) -> Summary | None:
         """The rows of a link run, one per point."""
@@ -208,9 +217,7 @@ class _Folder:
 
     def tables(self) -> list[Path]:
         """CSV files with rows of other kinds, such as averages over draws; the summary first."""
-        if self.companions is None:
-            return []
-        found = sorted(self.companions.glob("*.csv"), key=lambda path: (path.name != _SUMMARY, path.name))
+        found = sorted(self._found("*.csv"), key=lambda path: (path.name != _SUMMARY, path.name))
         return [path for path in found if not has_a_row_per_point(path)]
 
     def are_older_than(self, store: Path | None) -> bool:
@@ -224,22 +231,18 @@ class _Folder:
 
     def other_stores(self) -> list[str]:
         """Names of further files with records."""
-        if self.companions is None:
-            return []
-        return sorted(path.name for path in self.companions.glob("*.sqlite") if path != self.store)
+        return sorted(path.name for path in self._found("*.sqlite") if path != self.store)
 
     def settings(self) -> list[tuple[str, str]]:
         path = self._file("config.toml")
         if path is None:
             return []
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = read_toml(path)
         listed = {name: value for name, value in settings.items() if name not in ("cases", "infeasible")}
         return [("designs", str(len(settings.get("cases", ())))), *flat(listed)]
 
     def scenarios(self) -> list[Path]:
-        if self.companions is None:
-            return []
-        return sorted(self.companions.glob("scenario-*.toml"), key=lambda path: (len(path.name), path.name))
+        return sorted(self._found("scenario-*.toml"), key=lambda path: (len(path.name), path.name))
 
     def scene(self) -> tuple[list[tuple[str, str]], list[str]]:
         """Numbers of the first scenario and what contradicts each other in it."""
@@ -269,10 +272,10 @@ class _Folder:
             return
         first = paths[0].read_text(encoding="utf-8")
         yield paths[0].name, first
-        known = dict(flat(tomllib.loads(first)))
+        known = dict(flat(read_toml(paths[0])))
         lines = []
         for path in paths[1:]:
-            other = dict(flat(tomllib.loads(path.read_text(encoding="utf-8"))))
+            other = dict(flat(read_toml(path)))
             changes = [
                 f"{name} = {other.get(name, 'unset')}"
                 for name in dict.fromkeys([*known, *other])
@@ -284,9 +287,7 @@ class _Folder:
 
     def pictures(self) -> list[Picture]:
         """Pictures in the folder, each once, as SVG where there is one."""
-        if self.companions is None:
-            return []
-        found = {path.stem: path for kind in ("png", "svg") for path in sorted(self.companions.glob(f"*.{kind}"))}
+        found = {path.stem: path for kind in ("png", "svg") for path in sorted(self._found(f"*.{kind}"))}
         order = {name: place for place, name in enumerate(_CAPTIONS)}
         return [
             Picture(name, _CAPTIONS.get(name, name), _data_uri(found[name]))
@@ -398,9 +399,8 @@ def _state(found: RunStatus) -> Iterator[tuple[str, bool]]:
     yield (f"{_count(failed, 'trial')} failed, listed below." if failed else "No trial failed."), failed > 0
     if any(point.stop is not None and not point.stop.repeatable for point in found.points):
         yield "Some points stopped for a reason that a rerun need not repeat, such as time.", True
-    versions = {str(session["provenance"].get("disac")) for session in found.meta.get("sessions", ())}
-    if len(versions) > 1:
-        yield f"Sessions used different versions of disac: {', '.join(sorted(versions))}.", True
+    for change in found.code_changes:
+        yield f"Not all trials are of the same code: {change}.", True
 
 
 def _accuracy(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from disac.experiments.runs.replacing import replace_text
+
 CHOICES = "unstated.txt"
 """Name of the file that lists what the paper leaves open and what was chosen."""
 
 
 def write_choices(folder: Path, choices: Sequence[tuple[str, str]]) -> None:
     """Write pairs of topic and choice, a line each."""
-    (folder / CHOICES).write_text("".join(f"{topic}: {choice}\n" for topic, choice in choices), "utf-8")
+    replace_text(folder / CHOICES, "".join(f"{topic}: {choice}\n" for topic, choice in choices))
 
 
 def read_choices(folder: Path) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from disac.experiments.runs.reading import read_json
+from disac.experiments.runs.replacing import replace_text
+
 if TYPE_CHECKING:
     from disac.designs import DesignResult
 
@@ -39,11 +42,11 @@ def design_record(result: DesignResult, fields: Mapping[str, Any]) -> dict[str, 
 
 def save_design_records(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write the records into a run folder."""
-    (folder / FILE).write_text(json.dumps(list(records), indent=2) + "\n", encoding="utf-8")
+    replace_text(folder / FILE, json.dumps(list(records), indent=2) + "\n")
 
 
 def load_design_records(folder: Path) -> list[dict[str, Any]]:
     """The records of a run folder, none when it keeps none."""
     path = folder / FILE
-    records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    records: list[dict[str, Any]] = read_json(path, list) if path.is_file() else []
     return records

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.experiments.runs.replacing import replace_text, replacing
 from disac.experiments.runs.store import PointStatus, RunReader, Table
 from disac.experiments.trials.experiment import Column
 
@@ -52,18 +53,16 @@ def export(path: str | os.PathLike[str], fmt: str, out: str | os.PathLike[str]) 
     if fmt not in writers:
         raise ExportError(f"format is {fmt!r}, must be one of {', '.join(FORMATS)}")
     target = Path(out)
-    partial = target.with_name(f".{target.name}.partial")
     with RunReader(path) as reader, reader.snapshot():
+        reader.verify()
         content = _Content(reader)
     try:
-        writers[fmt](content, partial)
-        partial.replace(target)
+        with replacing(target) as partial:
+            writers[fmt](content, partial)
     except ImportError as error:
         raise ExportError(f"format {fmt!r} needs the extra disac[io]: {error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
     if fmt == "csv":
-        target.with_name(f"{target.name}.json").write_text(json.dumps(content.description, indent=1) + "\n")
+        replace_text(target.with_name(f"{target.name}.json"), json.dumps(content.description, indent=1) + "\n")
 
 
 class _Content:

@@ -10,13 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x44495341
 _LOCK_ATTEMPTS = 10
 _NETWORK_FILE_SYSTEM = re.compile(
-    r"(fuse\.)?(nfs\d?|cifs|smb\w*|9p|lustre|gpfs|beegfs|ceph|afs|glusterfs|sshfs|pvfs2|panfs|ocfs2|gfs2|davfs2?|vboxsf)"
+    r"(fuse\.)?(nfs\d?|cifs|smb\w*|9p|lustre|gpfs|beegfs\w*|ceph(-fuse)?|afs|coda|glusterfs|sshfs|pvfs2|orangefs|panfs|"
+    r"ocfs2|gfs2|davfs2?|vboxsf|vmhgfs(-fuse)?|prl_fs|virtiofs|weka\w*|s3fs|s3ql|goofys|gcsfuse|blobfuse2?|rclone|"
+    r"juicefs|mfs|moosefs|quobyte\w*|hdfs|fuse_dfs|acfs|ncpfs)"
 )
 
 
@@ -65,6 +67,12 @@ def is_network_file_system(kind: str) -> bool:
     return _NETWORK_FILE_SYSTEM.fullmatch(kind) is not None
 
 
+def sqlite_uri(path: PurePath) -> str:
+    """An absolute path as the URI that SQLite opens: it takes no host, so a share of Windows goes into the path."""
+    uri = path.as_uri()
+    return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
+
+
 def check_header(path: Path) -> None:
     """Refuse what is not a run of ours or is newer than us, by its first bytes and without opening it as a database."""
     with path.open("rb") as file:
@@ -78,6 +86,11 @@ def check_header(path: Path) -> None:
         return  # a database created a moment ago; the caller looks at its tables
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is an SQLite file but not a disac run; nothing was changed")
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, this disac reads {SCHEMA_VERSION}: it was written by an older "
+            "disac; nothing was changed"
+        )
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema version {version}, this disac reads up to {SCHEMA_VERSION}: it was written by a newer "

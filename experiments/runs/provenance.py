@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from threadpoolctl import threadpool_info
 import disac
 from disac.registration import plugins
 
+_COMPUTES = ("numpy", "scipy", "numba", "llvmlite", "cvxpy", "clarabel", "scs")
+"""Distributions whose version may change the last digit of a number."""
 _ALSO_RELEVANT = ("llvmlite", "pandas", "xarray", "h5netcdf", "pyarrow", "dask", "distributed", "mpi4py", "scs")
 
 
@@ -72,12 +76,63 @@ def _required() -> Iterator[str]:
             yield requirement.name
 
 
+def code_changes(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What changed from one session of a run to the next that may change a number, a phrase each.
+
+    Parameters
+    ----------
+    sessions : the run's, each with its ``provenance``; one that lacks a fact is taken as equal in it.
+    """
+    found = []
+    for before, after in pairwise(_code(session.get("provenance", {})) for session in sessions):
+        found += [
+            f"{name} was {before[name]}, is {value}"
+            for name, value in after.items()
+            if before.get(name, value) != value
+        ]
+    return list(dict.fromkeys(found))
+
+
+def _code(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a session that decide the last digit of a number."""
+    distributions = facts.get("distributions", {})
+    versions = {name: distributions[name] for name in _COMPUTES if name in distributions}
+    source = facts.get("source", {})
+    sources = {"the source of disac": source["digest"][:12]} if source.get("digest") else {}
+    return {
+        "disac": facts.get("disac"),
+        **sources,
+        "Python": facts.get("python", {}).get("version"),
+        **versions,
+        "the processor": facts.get("machine", {}).get("cpu"),
+    }
+
+
+@cache
+def _source_digest() -> str:
+    """SHA-256 of the package's own Python files, in which a kernel that was edited shows."""
+    top = Path(disac.__file__).parent
+    hashed = hashlib.sha256()
+    for folder, folders, files in os.walk(top, followlinks=True):
+        folders.sort()
+        for name in sorted(name for name in files if name.endswith(".py")):
+            path = Path(folder) / name
+            hashed.update(f"{path.relative_to(top)}\n".encode() + path.read_bytes())
+    return hashed.hexdigest()
+
+
 def _source() -> dict[str, Any]:
     """Installed version or checkout: whether editable, and the commit of the repository that holds the package."""
     folder = Path(disac.__file__).resolve().parent
     places = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")}
     editable = not places & set(folder.parents) and "site-packages" not in folder.parts
-    source: dict[str, Any] = {"editable": editable, "folder": str(folder), "commit": None, "dirty": None}
+    source: dict[str, Any] = {
+        "editable": editable,
+        "folder": str(folder),
+        "digest": _source_digest(),
+        "commit": None,
+        "dirty": None,
+    }
     if not editable:
         return source
     commit = _git(folder, "rev-parse", "HEAD")

@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
             raise
     except OSError as error:
-        if error.filename is None or Path(error.filename) == partial:
+        if error.errno is not None and Path(error.filename or partial) == partial:
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
 

@@ -2,10 +2,10 @@
 
 Tables: ``meta`` (JSON values: experiment, configuration, seed, policy, sessions with their provenance), ``points``,
 ``columns``, ``records`` (a row per trial, an SQL column per record column; the imaginary part of complex column ``x``
-is ``x.imag``), ``failures``, ``stops`` and ``timing``. Everything but ``timing`` and the sessions is a function of
-experiment and seed. The trials of a point are committed in order and without gaps, one transaction per batch: whatever
-kills the writer, the file holds a prefix. With write-ahead logging a power failure may lose the last batches, never
-their order.
+is ``x.imag``), ``failures``, ``stops``, ``batches`` (a digest per commit), ``seals`` (a digest of every small table)
+and ``timing``. Everything but ``timing`` and the sessions is a function of experiment and seed. The trials of a point
+are committed in order and without gaps, one transaction per batch: whatever kills the writer, the file holds a prefix.
+With write-ahead logging a power failure may lose the last batches, never their order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,7 @@ from disac.experiments.runs.file import (
     explained,
     file_system_type,
     is_network_file_system,
+    sqlite_uri,
     writer_of,
 )
 from disac.experiments.runs.folder import STORE
@@ -85,6 +86,11 @@ CREATE TABLE stops (
     point INTEGER PRIMARY KEY, trials INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
     repeatable INTEGER NOT NULL, detail TEXT NOT NULL
 );
+CREATE TABLE batches (
+    point INTEGER NOT NULL, first_trial INTEGER NOT NULL, trials INTEGER NOT NULL, digest TEXT NOT NULL,
+    PRIMARY KEY (point, first_trial)
+) WITHOUT ROWID;
+CREATE TABLE seals (name TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE timing (
     point INTEGER NOT NULL, first_trial INTEGER NOT NULL, trials INTEGER NOT NULL, started REAL NOT NULL,
     seconds REAL NOT NULL, worker TEXT NOT NULL
@@ -144,7 +150,7 @@ class RunReader:
                 raise StoreError(f"{self.path} holds no run yet")
 
     def _connect_read_only(self) -> sqlite3.Connection:
-        uri = self.path.resolve().as_uri()
+        uri = sqlite_uri(self.path.resolve())
         db = sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
         try:
             db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -195,6 +201,45 @@ class RunReader:
         if problems != ["ok"]:
             raise StoreError(f"{self.path} is damaged ({'; '.join(problems)}); nothing was changed")
 
+    def verify(self) -> None:
+        """Read the whole file and raise `StoreError` unless every stored bit of a result is what was written.
+
+        Timing alone has no digest.
+        """
+        self.check()
+        for name, digest in self._query("SELECT name, digest FROM seals"):
+            if name not in _SEALED or self._digest_of_table(name) != digest:
+                raise StoreError(f"{self.path} is damaged: the table {name} is not what was written")
+        names = [part.strip('"').replace('""', '"') for part in sql_list(self.kinds())]
+        following: dict[int, int] = {}
+        sealed = 0
+        for point, first, trials, digest in self._query("SELECT * FROM batches ORDER BY point, first_trial"):
+            if (
+                following.setdefault(point, first) != first
+                or self._digest_of_batch(names, point, first, trials) != digest
+            ):
+                raise StoreError(
+                    f"{self.path} is damaged: trials {first} to {first + trials - 1} of point {point} are not what was "
+                    "written"
+                )
+            following[point] = first + trials
+            sealed += trials
+        ((stored,),) = self._query("SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM failures)")
+        if stored != sealed:
+            raise StoreError(f"{self.path} is damaged: {stored} trials are stored, {sealed} were written")
+
+    def _digest_of_table(self, name: str) -> str:
+        return hashlib.sha256(repr(self._query(f"SELECT * FROM {name} ORDER BY 1")).encode()).hexdigest()
+
+    def _digest_of_batch(self, names: Sequence[str], point: int, first: int, trials: int) -> str:
+        """Digest of the batch as it is stored; ``names`` are those of the SQL columns of all records."""
+        within = "WHERE point = ? AND trial >= ? AND trial < ? ORDER BY trial"
+        columns = ", ".join(["trial", *map(quoted, names)])
+        where = (point, first, first + trials)
+        records = self._query(f"SELECT {columns} FROM records {within}", where)
+        failures = self._query(f"SELECT trial, kind, message, trace FROM failures {within}", where)
+        return _batch_digest(names, records, failures)
+
     @property
     def journal_mode(self) -> str:
         """SQLite's journal mode, "wal" while a run is written on a local disk."""
@@ -202,7 +247,13 @@ class RunReader:
 
     def meta(self) -> dict[str, Any]:
         """Experiment name, configuration, seed, stopping policy, provenance and what else describes the run."""
-        return {key: json.loads(value) for key, value in self._query("SELECT key, value FROM meta ORDER BY key")}
+        return {key: self._json(value) for key, value in self._query("SELECT key, value FROM meta ORDER BY key")}
+
+    def _json(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StoreError(f"{self.path} is damaged: a description in it is no JSON ({error})") from None
 
     def points(self) -> list[PointStatus]:
         """Points in the order of the sweep."""
@@ -221,10 +272,13 @@ class RunReader:
             FROM points p ORDER BY position, point
             """
         )
+        for _, first, _, end, _ in rows:
+            if not (isinstance(first, int) and isinstance(end, int) and 0 <= first <= end <= MAX_TRIALS):
+                raise StoreError(f"{self.path} is damaged: it counts its trials from {first!r} to {end!r}")
         return [
             PointStatus(
                 key=key,
-                fields=json.loads(fields),
+                fields=self._json(fields),
                 first_trial=first,
                 trials=end - first,
                 failed=failed,
@@ -266,12 +320,22 @@ class RunReader:
         wanted = {name: kinds[name] for name in (kinds if names is None else names) if name in kinds}
         rows = self._select(wanted, point, 0, None)
         trials = np.array([row[0] for row in rows], dtype=np.int64)
-        return {"trial": trials, **to_table([row[1:] for row in rows], wanted)}
+        with self._sound_values():
+            return {"trial": trials, **to_table([row[1:] for row in rows], wanted)}
 
     def records(self, point: int, first: int = 0, stop: int | None = None) -> list[tuple[int, Record]]:
         """Trial number and record of a point's successful trials in ``first`` to ``stop - 1``, in trial order."""
         kinds = self.kinds()
-        return [(row[0], from_row(row[1:], kinds)) for row in self._select(kinds, point, first, stop)]
+        rows = self._select(kinds, point, first, stop)
+        with self._sound_values():
+            return [(row[0], from_row(row[1:], kinds)) for row in rows]
+
+    @contextmanager
+    def _sound_values(self) -> Iterator[None]:
+        try:
+            yield
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StoreError(f"{self.path} is damaged: a record holds another kind of value ({error})") from None
 
     def _select(self, kinds: Mapping[str, str], point: int, first: int, stop: int | None) -> list[tuple[Any, ...]]:
         columns = ", ".join(["trial", *sql_list(kinds)])
@@ -331,6 +395,24 @@ class RunReader:
                 for failed in self.failures(point.key):
                     hashed.update(repr((failed.trial, failed.failure.kind, failed.failure.message)).encode())
         return hashed.hexdigest()
+
+
+_SEALED = ("columns", "meta", "points", "stops")
+
+
+def _batch_digest(names: Sequence[str], records: Iterable[Sequence[Any]], failures: Iterable[Sequence[Any]]) -> str:
+    """SHA-256 of rows of trial and SQL columns, and of failures, the same when columns are added or become complex."""
+    hashed = hashlib.sha256()
+    for trial, *values in records:
+        told = sorted(
+            (name, repr(float(value) if isinstance(value, float) else int(value) if isinstance(value, bool) else value))
+            for name, value in zip(names, values, strict=True)
+            if value is not None and value == value and not (name.endswith(".imag") and repr(value) == "0.0")
+        )
+        hashed.update(repr((trial, told)).encode())
+    for failure in failures:
+        hashed.update(repr(tuple(failure)).encode())
+    return hashed.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -495,6 +577,7 @@ class RunWriter(RunReader):
         """
         self.path = Path(path)
         self._declared: dict[str, Column] = {}
+        self._changed: set[str] = set()
         if self.path.exists():
             check_header(self.path)
             if not resume and self.path.stat().st_size > 0:
@@ -530,7 +613,9 @@ class RunWriter(RunReader):
             raise StoreError(f"{self.path} is an SQLite file but not a disac run; nothing was changed")
         self.file_system = file_system_type(self.path)
         self.on_network = is_network_file_system(self.file_system)
-        self._query(f"PRAGMA journal_mode = {'TRUNCATE' if self.on_network else 'WAL'}")
+        self.without_log = self.on_network or not self._took_log()
+        if self.without_log:
+            self._query("PRAGMA journal_mode = TRUNCATE")
         self._query(f"PRAGMA synchronous = {'FULL' if self.journal_mode != 'wal' else 'NORMAL'}")
         with self.transaction():
             if not self._has_tables():
@@ -544,6 +629,15 @@ class RunWriter(RunReader):
             if begin is not None:
                 begin(self)
 
+    def _took_log(self) -> bool:
+        """Whether the file system lets SQLite keep a write-ahead log, which needs shared memory."""
+        try:
+            return self._query("PRAGMA journal_mode = WAL") == [("wal",)]
+        except StoreBusy:
+            raise
+        except StoreError:
+            return False
+
     def _has_tables(self) -> bool:
         with explained(self.path):
             return self._has_schema()
@@ -556,6 +650,8 @@ class RunWriter(RunReader):
                 f"{self.path} is on a network file system ({self.file_system}): rollback journal instead of a "
                 "write-ahead log, and viewers may have to wait for the writer"
             )
+        if self.without_log:
+            return f"{self.path} is on {self.file_system}, which takes no write-ahead log: rollback journal instead"
         return f"{self.path} is on {self.file_system}: journal mode {self.journal_mode}"
 
     @contextmanager
@@ -564,12 +660,27 @@ class RunWriter(RunReader):
         self._query("BEGIN IMMEDIATE")
         try:
             yield
+            self._seal(self._changed)
             self._query("COMMIT")
         except BaseException:
             if self._db.in_transaction:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
             raise
+        finally:
+            self._changed.clear()
+
+    def _seal(self, names: Iterable[str]) -> None:
+        """Store the digests of small tables."""
+        for name in sorted(names):
+            self._query("INSERT OR REPLACE INTO seals VALUES (?, ?)", (name, self._digest_of_table(name)))
+
+    def _touch(self, name: str) -> None:
+        """Note that a small table has another content now."""
+        if self._db.in_transaction:
+            self._changed.add(name)
+        else:
+            self._seal([name])
 
     def set_meta(self, values: Mapping[str, object]) -> None:
         """Add or replace descriptions of the run; values are stored as JSON."""
@@ -578,6 +689,7 @@ class RunWriter(RunReader):
                 "INSERT OR REPLACE INTO meta VALUES (?, ?)",
                 [(key, json.dumps(value)) for key, value in values.items()],
             )
+        self._touch("meta")
 
     def add_point(self, key: int, fields: Point, first_trial: int = 0) -> None:
         """Append a point to the sweep unless the run has it."""
@@ -587,14 +699,30 @@ class RunWriter(RunReader):
                 (key, first_trial, json.dumps(dict(fields))),
             )
             self._next[key] = first_trial
+            self._touch("points")
 
     def declare_columns(self, columns: Mapping[str, Column]) -> None:
-        """Store unit and description of columns that exist already or will."""
+        """Store unit and description of columns that exist already or will.
+
+        Raises
+        ------
+        StoreError : they are more than an SQLite table takes.
+        """
+        self._check_width(columns)
         self._declared = dict(columns)
         with explained(self.path):
             self._db.executemany(
                 "UPDATE columns SET unit = ?, description = ? WHERE name = ?",
                 [(column.unit, column.description, name) for name, column in columns.items()],
+            )
+        self._touch("columns")
+
+    def _check_width(self, columns: Collection[str]) -> None:
+        most = self._db.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - 2
+        if len(columns) > most:
+            raise StoreError(
+                f"{self.path}: a record has {len(columns)} columns, more than the {most} that an SQLite table takes; "
+                "store long arrays in fewer columns"
             )
 
     def add_timing(self, other: RunReader) -> None:
@@ -609,6 +737,7 @@ class RunWriter(RunReader):
     def drop_stops(self) -> None:
         """Forget why points stopped, because another policy decides now."""
         self._query("DELETE FROM stops")
+        self._touch("stops")
 
     def commit(
         self,
@@ -630,32 +759,33 @@ class RunWriter(RunReader):
         if first != self._next.get(point):
             raise StoreError(f"{self.path}: trial {first} of point {point} is not the next, {self._next.get(point)}")
         kinds = widened(self._kinds, (row for row in rows if not isinstance(row, Failure)))
+        parts = [part for name, kind in kinds.items() for part in sql_names(name, kind)]
+        self._check_width(parts)
+        numbered = list(enumerate(rows, first))
+        records = [(trial, *to_row(row, kinds)) for trial, row in numbered if not isinstance(row, Failure)]
+        failures = [(trial, row.kind, row.message, row.trace) for trial, row in numbered if isinstance(row, Failure)]
         with self.transaction():
             self._add_columns(kinds)
-            names = ["point", "trial", *sql_list(kinds)]
+            names = ["trial", *map(quoted, parts), "point"]
             with explained(self.path):
                 self._db.executemany(
                     f"INSERT INTO records ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-                    (
-                        (point, trial, *to_row(row, kinds))
-                        for trial, row in enumerate(rows, first)
-                        if not isinstance(row, Failure)
-                    ),
+                    ((*row, point) for row in records),
                 )
                 self._db.executemany(
-                    "INSERT INTO failures VALUES (?, ?, ?, ?, ?)",
-                    (
-                        (point, trial, row.kind, row.message, row.trace)
-                        for trial, row in enumerate(rows, first)
-                        if isinstance(row, Failure)
-                    ),
+                    "INSERT INTO failures (trial, kind, message, trace, point) VALUES (?, ?, ?, ?, ?)",
+                    ((*row, point) for row in failures),
                 )
+            if rows:
+                digest = _batch_digest(parts, records, failures)
+                self._query("INSERT INTO batches VALUES (?, ?, ?, ?)", (point, first, len(rows), digest))
             if timing is not None:
                 where = (point, first, len(rows), timing.started, timing.seconds, timing.worker)
                 self._query("INSERT INTO timing VALUES (?, ?, ?, ?, ?, ?)", where)
             if stop is not None:
                 reason = (point, first + len(rows), stop.kind, stop.text, stop.repeatable, detail)
                 self._query("INSERT OR REPLACE INTO stops VALUES (?, ?, ?, ?, ?, ?)", reason)
+                self._touch("stops")
         self._kinds = kinds
         self._next[point] = first + len(rows)
 
@@ -671,6 +801,7 @@ class RunWriter(RunReader):
             column = self._declared.get(name, Column())
             description = (name, position, kind, column.unit, column.description)
             self._query("INSERT OR REPLACE INTO columns VALUES (?, ?, ?, ?, ?)", description)
+            self._touch("columns")
 
     def close(self) -> None:
         """Fold the log into the file, so that it can be copied alone and read in a read-only folder; free the run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tomli_w
 
-from disac.experiments.runs.folder import STORE
+from disac.experiments.runs.folder import STORE, records_kept
+from disac.experiments.runs.reading import read_toml
 from disac.experiments.runs.tables import write_csv
 from disac.experiments.statistics.summary import Row, infeasible_row, summarize_point
 from disac.experiments.studies.link import LinkCase, LinkExperiment, at_snr
@@ -224,13 +225,21 @@ def load_job(folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
     ------
     FileNotFoundError : the folder holds no run.
     """
-    from disac.designs.precoding.files import load_precoders
-    from disac.experiments.trials.stopping import policy_from_dict
 
     path = folder / "config.toml"
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: not a run folder, it has no config.toml")
-    settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    settings = read_toml(path)
+    try:
+        return _job_of(settings, folder)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: is damaged: {type(error).__name__}: {error}") from None
+
+
+def _job_of(settings: dict[str, Any], folder: Path) -> tuple[LinkJob, int, StoppingPolicy]:
+    from disac.designs.precoding.files import load_precoders
+    from disac.experiments.trials.stopping import policy_from_dict
+
     cases = []
     for i, fields in enumerate(settings["cases"]):
         scenario = Scenario.from_toml(folder / f"scenario-{i}.toml")
@@ -269,7 +278,7 @@ def joined_job(jobs: Sequence[LinkJob]) -> LinkJob:
 
 def stored_shard(folder: Path) -> tuple[int, int] | None:
     """Part (i, n) of all trials that the folder's run is; None for all of them."""
-    part = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8")).get("shard")
+    part = read_toml(folder / "config.toml").get("shard")
     return None if part is None else (int(part[0]), int(part[1]))
 
 
@@ -320,7 +329,8 @@ def run_job(
                 timeout_s=timeout_s,
                 rerun_line=rerun_line,
             )
-    return summarize_job(job, folder, seed=seed)
+    with records_kept(folder):
+        return summarize_job(job, folder, seed=seed)
 
 
 def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
@@ -329,7 +339,10 @@ def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
     rows = [blank | row for row in _rows(job, folder, seed)]
     rows += [infeasible_row(blank | point, reason) for point, reason in job.infeasible]
     write_csv(rows, folder / "summary.csv")
-    plot_job(rows, job, folder)
+    try:
+        plot_job(rows, job, folder)
+    except Exception as error:
+        warnings.warn(f"{folder}: no picture was drawn: {type(error).__name__}: {error}", stacklevel=2)
     return rows
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from disac.experiments.runs.choices import write_choices
 from disac.experiments.runs.folder import RERUN, STORE, begun, new_run, records_kept, rerun_line, write_provenance
+from disac.experiments.runs.reading import read_json
 from disac.experiments.runs.replacing import replace_text
 from disac.experiments.runs.tables import read_csv, write_csv
 from disac.experiments.study.protocol import Campaign, Row, S, Study, get_study
@@ -167,7 +168,7 @@ def _stored(folder: Path) -> dict[str, Any] | None:
     path = folder / SETTINGS
     if not path.is_file():
         return None
-    stored: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    stored: dict[str, Any] = read_json(path, dict)
     return stored
 
 

@@ -9,14 +9,20 @@ import sys
 import textwrap
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from campaigns import Environment, Noise, digest
 
 from disac.experiments.campaign.executors import LocalPool, WorkerDied, WorkersUnavailable, open_executor
-from disac.experiments.campaign.runner import run_campaign
+from disac.experiments.campaign.operations import status
+from disac.experiments.campaign.runner import CampaignInterrupted, run_campaign
+from disac.experiments.campaign.worker import pinned_threads
+from disac.experiments.runs import provenance as provenance_module
+from disac.experiments.runs.store import RunReader
 
 TESTS = Path(__file__).parents[2]
 
@@ -234,3 +240,155 @@ def test_workers_are_deaf_to_ctrl_c_from_their_first_instruction():
     with LocalPool(1) as pool:
         assert signal.SIGINT in pool.submit(_blocked).result()
     assert signal.SIGINT not in _blocked()
+
+
+class KilledWorker(Exception):
+    """Stands for Dask's, which blames every task that was on a worker when it died."""
+
+    __module__ = "distributed.scheduler"
+
+
+class _DyingCluster(Executor):
+    """Blames each of the first tasks that it is given."""
+
+    def __init__(self, deaths):
+        self.deaths, self.alone = deaths, []
+
+    def submit(self, fn, task):
+        future = Future()
+        if self.deaths > 0:
+            self.deaths -= 1
+            future.set_exception(KilledWorker())
+        else:
+            future.set_result(fn(task))
+        return future
+
+
+def test_innocent_trials_on_workers_that_die_are_not_failed(tmp_path):
+    """Every first task of all that run at once is blamed, several times over; alone none dies."""
+    run_campaign(Noise(), tmp_path / "serial", seed=2, trials=30)
+    result = run_campaign(Noise(), tmp_path / "run", seed=2, trials=30, executor=_DyingCluster(8), workers=4)
+    assert result.failed == 0
+    assert digest(tmp_path / "run") == digest(tmp_path / "serial")
+
+
+def test_a_trial_that_dies_alone_twice_is_failed(tmp_path):
+    class Guilty(_DyingCluster):
+        def submit(self, fn, task):
+            self.deaths = task.first <= 3 < task.stop
+            return super().submit(fn, task)
+
+    result = run_campaign(Noise((0.0,)), tmp_path / "run", seed=2, trials=8, executor=Guilty(0), batch_size=2)
+    assert [failed.trial for failed in result.failures(0)] == [3]
+    assert len(result.records(0)) == 7
+
+
+def test_a_pool_where_descriptors_cannot_be_inherited(tmp_path):
+    """Windows has neither os.pread nor DupFd: workers write their last words into a file that has a name."""
+    script = f"""
+        import sys
+        from disac.experiments.campaign import executors
+        executors._INHERITS = False
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        from campaigns import Faulty
+        from disac.experiments.campaign.runner import run_campaign
+        if __name__ == "__main__":
+            result = run_campaign(
+                Faulty((0.0,), crashes=(3,)), {str(tmp_path / "run")!r}, seed=2, trials=8, workers=2, batch_size=2
+            )
+            (failed,) = result.failures(0)
+            assert failed.trial == 3 and "campaigns.py" in failed.failure.trace, failed
+    """
+    (tmp_path / "script.py").write_text(textwrap.dedent(script))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert list(scratch.iterdir()) == []
+    run_campaign(Noise((0.0,)), tmp_path / "whole", seed=2, trials=8)
+    with RunReader(tmp_path / "run") as run, RunReader(tmp_path / "whole") as whole:
+        key = whole.points()[0].key
+        expected = [(trial, record) for trial, record in whole.records(key) if trial != 3]
+        assert repr(run.records(key)) == repr(expected)
+
+
+def test_a_system_that_starts_no_workers_runs_serially_and_says_so(tmp_path):
+    script = f"""
+        import os, sys
+        from multiprocessing import reduction
+        del os.pread, reduction.DupFd
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        from campaigns import Noise
+        from disac.experiments.campaign.runner import run_campaign
+        if __name__ == "__main__":
+            run_campaign(Noise(), {str(tmp_path / "run")!r}, seed=5, trials=40, workers=2)
+    """
+    (tmp_path / "script.py").write_text(textwrap.dedent(script))
+    command = [sys.executable, str(tmp_path / "script.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("worker processes cannot be started here: ")
+    assert line.endswith("; all trials run in this process")
+    run_campaign(Noise(), tmp_path / "whole", seed=5, trials=40)
+    assert digest(tmp_path / "run") == digest(tmp_path / "whole")
+
+
+def test_numba_has_one_thread_in_every_trial_and_as_before_afterwards(tmp_path):
+    import numba
+
+    before = numba.get_num_threads()
+    with ThreadPoolExecutor(2) as threads:
+        for name, options in (("serial", {}), ("threads", {"executor": threads, "workers": 2})):
+            result = run_campaign(Environment(), tmp_path / name, seed=1, trials=4, **options)
+            assert {record["numba_threads"] for record in result.records(0)} == {1}
+    assert numba.get_num_threads() == before
+
+
+def test_the_environment_is_as_before_after_campaigns_in_threads(monkeypatch):
+    """The one that began first ends first: the other must not restore what the first had set."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    first, second = pinned_threads(), pinned_threads()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    second.__exit__(None, None, None)
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert os.environ["MKL_NUM_THREADS"] == "7"
+
+
+@dataclass(frozen=True)
+class Deaf(Noise):
+    """Ctrl-C comes in the set-up, at a place where Python drops it, as in a callback of compiled code."""
+
+    name = "deaf"
+
+    def prepare(self, point):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return super().prepare(point)
+
+
+def test_a_ctrl_c_that_is_dropped_ends_the_run_all_the_same(tmp_path):
+    with pytest.raises(CampaignInterrupted):
+        run_campaign(Deaf((0.0,)), tmp_path / "run", seed=1, trials=500, batch_size=1)
+    with RunReader(tmp_path / "run") as reader:
+        assert reader.points()[0].trials < 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_that_goes_on_under_other_code_says_so_first(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "run"
+    run_campaign(Noise(), path, seed=1, trials=3)
+    run_campaign(Noise(), path, seed=1, trials=6, resume=True)
+    assert "other code" not in caplog.text
+    monkeypatch.setattr(provenance_module, "_source_digest", lambda: "f" * 64)
+    run_campaign(Noise(), path, seed=1, trials=9, resume=True, progress=lambda _: caplog.text.index("other code"))
+    assert "run goes on under other code: the source of disac was" in caplog.text
+    assert ", is ffffffffffff" in caplog.text
+    (change,) = status(path).code_changes
+    assert change.startswith("the source of disac was")

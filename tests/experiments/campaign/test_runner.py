@@ -269,7 +269,7 @@ def test_more_shards_than_trials(tmp_path):
     assert digest(tmp_path / "merged") == digest(tmp_path / "one")
 
 
-def test_overlapping_runs_merge_and_contradicting_ones_do_not(tmp_path):
+def test_overlapping_runs_merge_and_contradicting_ones_do_not(tmp_path, monkeypatch):
     run_campaign(Noise((0.0,)), tmp_path / "a", seed=1, trials=10)
     run_campaign(Noise((5.0, 0.0)), tmp_path / "b", seed=1, trials=25)
     merge([tmp_path / "a", tmp_path / "b"], tmp_path / "merged")
@@ -278,12 +278,18 @@ def test_overlapping_runs_merge_and_contradicting_ones_do_not(tmp_path):
     run_campaign(Noise((0.0,)), tmp_path / "other", seed=2, trials=10)
     with pytest.raises(StoreError, match="seed"):
         merge([tmp_path / "a", tmp_path / "other"], tmp_path / "wrong")
+    right = Noise.one
+    with monkeypatch.context() as patch:
+        patch.setattr(Noise, "one", lambda self, scale, key: right(self, scale * (1 + 1e-15 * (key.trial == 4)), key))
+        run_campaign(Noise((0.0,)), tmp_path / "turned", seed=1, trials=10)
+    with pytest.raises(StoreError, match="trial 4"):
+        merge([tmp_path / "turned", tmp_path / "b"], tmp_path / "wrong")
     import sqlite3
 
     with sqlite3.connect(tmp_path / "a") as db:
         db.execute("UPDATE records SET dx = dx + 1e-15 WHERE trial = 4")
     db.close()
-    with pytest.raises(StoreError, match="trial 4"):
+    with pytest.raises(StoreError, match="damaged: trials 1 to 9 of point"):
         merge([tmp_path / "a", tmp_path / "b"], tmp_path / "wrong")
     assert not (tmp_path / "wrong").exists()
 

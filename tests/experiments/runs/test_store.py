@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -9,16 +10,17 @@ import sys
 import tempfile
 import textwrap
 import threading
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pytest
-from campaigns import Noise, digest
+from campaigns import Faulty, Noise, digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from disac.experiments.campaign.runner import run_campaign
 from disac.experiments.runs import store as store_module
+from disac.experiments.runs.file import sqlite_uri
 from disac.experiments.runs.store import (
     RunReader,
     RunWriter,
@@ -173,11 +175,11 @@ def test_lock_of_a_dead_process_does_not_block(tmp_path):
 def test_newer_version_is_refused_unchanged(tmp_path):
     new_run(tmp_path / "run").close()
     with sqlite3.connect(tmp_path / "run") as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
     before = (tmp_path / "run").read_bytes()
     for opener in (RunReader, lambda path: RunWriter(path, resume=True), RunWriter):
-        with pytest.raises(StoreError, match="schema version 2, this disac reads up to 1"):
+        with pytest.raises(StoreError, match="schema version 3, this disac reads up to 2"):
             opener(tmp_path / "run")
     assert (tmp_path / "run").read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
@@ -418,3 +420,140 @@ def test_digest_sees_every_bit_but_not_times(tmp_path):
         db.execute("UPDATE records SET maybe = 0.0 WHERE trial = 0")
     db.close()
     assert digest(tmp_path / "a") != digest(tmp_path / "b")
+
+
+CHANGES = (
+    "UPDATE records SET dx = dx * (1 + 1e-15) WHERE trial = 3",
+    "UPDATE records SET maybe = NULL WHERE trial = 0",
+    "UPDATE records SET tag = 'y' WHERE trial = 1",
+    "UPDATE records SET trial = 77 WHERE trial = 11",
+    "DELETE FROM records WHERE trial = 11",
+    "UPDATE failures SET message = 'fine'",
+    "DELETE FROM failures",
+    "DELETE FROM batches WHERE first_trial = 0",
+    "UPDATE points SET fields = '{}'",
+    "UPDATE stops SET text = 'enough'",
+    "UPDATE columns SET unit = 'km' WHERE name = 'dx'",
+    "UPDATE meta SET value = '\"7\"' WHERE key = 'seed'",
+)
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sealed") / "run"
+    run_campaign(Faulty((0.0,), raises=(2,)), path, seed=4, trials=12, batch_size=5)
+    with RunReader(path) as reader:
+        reader.verify()
+    return path
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_anything_that_was_written_is_found(sealed, tmp_path, change):
+    path = tmp_path / "run"
+    shutil.copy(sealed, path)
+    with sqlite3.connect(path) as db:
+        db.execute(change)
+    db.close()
+    with RunReader(path) as reader:
+        reader.check()
+        with pytest.raises(StoreError, match=rf"{path} is damaged"):
+            reader.verify()
+
+
+def test_flipped_bits_are_found_or_change_no_result(sealed, tmp_path):
+    """200 single bits; what passes left every result as it was (free space, times)."""
+    path = tmp_path / "run"
+    content = sealed.read_bytes()
+    wanted, chance, passed = digest(sealed), random.Random(5), 0
+    for _ in range(200):
+        flipped = bytearray(content)
+        flipped[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            with RunReader(path) as reader:
+                reader.verify()
+                found = reader.digest()
+        except StoreError:
+            continue
+        passed += 1
+        assert found == wanted
+    assert passed < 200
+
+
+def test_digests_survive_columns_that_come_and_widen(tmp_path):
+    with new_run(tmp_path / "run") as writer:
+        key = point_key(POINT)
+        writer.commit(key, 0, [{"a": 1, "b": True}, {"a": 2, "b": False}])
+        writer.commit(key, 2, [{"a": 0.5, "b": True, "late": "x"}])
+        writer.commit(key, 3, [{"a": complex(1.0, -0.0), "b": True}, {"a": float("nan"), "b": True}])
+        writer.verify()
+
+
+def test_a_file_system_without_a_log_falls_back(tmp_path, monkeypatch, caplog):
+    """exFAT, 9p: SQLite keeps another journal, or fails to map the log's index."""
+    query = RunReader._query
+
+    def refuse(self, sql, parameters=()):
+        if sql == "PRAGMA journal_mode = WAL":
+            if self.path.name == "fails":
+                raise StoreError("disk I/O error")
+            return [("delete",)]
+        return query(self, sql, parameters)
+
+    run_campaign(Noise(), tmp_path / "usual", seed=1, trials=5)
+    monkeypatch.setattr(RunReader, "_query", refuse)
+    for name in ("other", "fails"):
+        caplog.clear()
+        run_campaign(Noise(), tmp_path / name, seed=1, trials=5)
+        assert digest(tmp_path / name) == digest(tmp_path / "usual")
+        assert "takes no write-ahead log: rollback journal instead" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["ceph", "fuse.ceph-fuse", "virtiofs", "weka", "wekafs", "orangefs", "fuse.s3fs", "vmhgfs", "fuse.vmhgfs-fuse"],
+)
+def test_more_network_file_systems(kind):
+    assert is_network_file_system(kind)
+
+
+def test_too_many_columns_are_refused_before_the_first_trial(tmp_path):
+    class Wide(Noise):
+        columns = {f"c{i}": Column() for i in range(2000)}  # noqa: RUF012
+
+        def one(self, scale, key):
+            raise AssertionError("a trial ran")
+
+    with pytest.raises(StoreError, match="2000 columns, more than the 1998 that an SQLite table takes"):
+        run_campaign(Wide(), tmp_path / "run", seed=1, trials=1)
+    with new_run(tmp_path / "other") as writer, pytest.raises(StoreError, match="1999 columns"):
+        writer.commit(point_key(POINT), 0, [{f"c{i}": 1 for i in range(1999)}])
+
+
+def test_a_share_of_windows_is_a_path_to_sqlite():
+    share = PureWindowsPath("//srv/share/a run/run.sqlite")
+    assert sqlite_uri(share) == "file:////srv/share/a%20run/run.sqlite"
+    assert sqlite_uri(PureWindowsPath("C:/a#b/run")) == "file:///C:/a%23b/run"
+    assert sqlite_uri(Path("/a#b?c%41 d")) == "file:///a%23b%3Fc%2541%20d"
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, ""])
+def test_a_description_that_is_no_json_is_named(sealed, tmp_path, text):
+    path = tmp_path / "run"
+    shutil.copy(sealed, path)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE meta SET value = ?", (text,))
+    db.close()
+    with RunReader(path) as reader, pytest.raises(StoreError, match=rf"{path} is damaged: a description"):
+        reader.meta()
+
+
+@pytest.mark.parametrize("change", ["UPDATE records SET dx = 'far'", "UPDATE points SET first_trial = -4"])
+def test_values_of_another_kind_are_named(sealed, tmp_path, change):
+    path = tmp_path / "run"
+    shutil.copy(sealed, path)
+    with sqlite3.connect(path) as db:
+        db.execute(change)
+    db.close()
+    with pytest.raises(StoreError, match=rf"{path} is damaged"):
+        read_run(path)
