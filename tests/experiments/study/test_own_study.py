@@ -83,3 +83,22 @@ def test_one_file_is_a_study(tmp_path):
     assert "edge: never" in page
     _disac(tmp_path, "reproduce", "--import", "coins.py", "--only", "coin", "--quick", "--out", "all")
     assert "disac run coin --quick --seed 0" in (tmp_path / "all" / "coin" / "rerun.txt").read_text()
+
+
+def _checked(folder, study):
+    (folder / "coins.py").write_text(study)
+    script = (
+        "from disac.registration import import_plugin; import_plugin('coins.py'); "
+        "from disac.testing import check_study; check_study('coin')"
+    )
+    return subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_contract_suite_passes_it_and_names_what_is_broken(tmp_path):
+    done = _checked(tmp_path, STUDY)
+    assert done.returncode == 0, done.stderr
+    timed = STUDY.replace('"throws": p.n_draws,', '"throws": p.n_draws, "seconds": __import__("time").time(),')
+    done = _checked(tmp_path, timed.replace('summary = "How often a coin shows its head."', ""))
+    assert done.returncode == 1
+    assert "help_names_options: has no summary" in done.stderr
+    assert "rerun_repeats_the_run: summary.csv holds run times" in done.stderr

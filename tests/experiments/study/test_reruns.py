@@ -3,10 +3,9 @@
 import shlex
 
 import pytest
-from click.testing import CliRunner
 
-from disac.experiments.cli.main import cli
-from disac.experiments.study.protocol import get_study, study_names
+from disac.experiments.study.protocol import study_names
+from disac.testing.studies import help_names_options, rerun_repeats_the_run, settings_become_words
 
 FIGURE = "--n-antennas 3 --draws 2"
 PLAIN = "--design p2 --refined 0"
@@ -41,35 +40,13 @@ SMALLEST = {
 """Options that make each study as small as it goes."""
 
 
-def _invoke(*words):
-    result = CliRunner().invoke(cli, [*words, "--workers", "1"])
-    assert result.exit_code == 0, result.output
-    return result
-
-
 @pytest.mark.parametrize("name", [name for name in study_names() if name != "link"])
-def test_the_rerun_line_gives_the_same_summary(name, tmp_path, monkeypatch):
-    first = tmp_path / "first"
-    _invoke("run", name, *shlex.split(SMALLEST[name]), "--out", str(first))
-    for needed in ("rerun.txt", "provenance.json", "settings.json", "unstated.txt", f"{name}.png"):
-        assert (first / needed).is_file(), needed
-    command, *words = shlex.split((first / "rerun.txt").read_text())
-    assert command == "disac"
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
-    _invoke(*words)
-    (again,) = (tmp_path / "empty" / "runs").iterdir()
-    for written in ("summary.csv", "rerun.txt", "settings.json", "unstated.txt"):
-        assert (again / written).read_bytes() == (first / written).read_bytes(), written
-    assert "seconds" not in (first / "summary.csv").read_text()
+def test_the_rerun_line_gives_the_same_summary(name, tmp_path):
+    rerun_repeats_the_run(name, shlex.split(SMALLEST[name]), tmp_path)
+    assert (tmp_path / "first" / f"{name}.png").is_file()
 
 
 @pytest.mark.parametrize("name", study_names())
-def test_settings_become_words_and_words_settings(name):
-    """The quick settings, and the full ones, of every study survive the way through the command line."""
-    study = get_study(name)
-    assert study.name == name
-    for quick in (False, True):
-        settings = study.Settings.chosen(quick=quick)
-        assert settings.words(quick=quick) == [*(["--quick"] if quick else []), "--seed", "0"]
-        assert study.Settings.model_validate_json(settings.model_dump_json()) == settings
+def test_settings_become_words_words_settings_and_help(name):
+    settings_become_words(name)
+    help_names_options(name)
