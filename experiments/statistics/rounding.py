@@ -9,6 +9,9 @@ SIDE_DIGITS = 2
 """Significant digits of the distance between a value and an end of its interval that are printed."""
 
 
+NEGLIGIBLE = 1e-6
+"""An end nearer to the value than this share of it asks for no digits of its own."""
+
 _EXACT = Context(prec=700)
 """Holds every digit of any float down to the smallest step."""
 
@@ -17,7 +20,7 @@ def text_with_interval(value: float, low: float, high: float) -> str:
     """``value [low, high]``, the ends rounded outwards.
 
     The printed interval holds the exact one, the printed value lies in the printed interval, and a value that differs
-    from an end is printed differently. An interval that is not known (NaN) is left out.
+    from an end by more than a millionth is printed differently. An interval that is not known (NaN) is left out.
 
     Examples
     --------
@@ -88,7 +91,7 @@ def number_text(value: float, digits: int = 3) -> str:
 def _steps(value: float, low: float, high: float) -> tuple[int, int]:
     """Decimal exponents of the last printed digit of either end."""
     sides = [abs(value - end) for end in (low, high)]
-    known = [side for side in sides if side > 0 and math.isfinite(side)]
+    known = [side for side in sides if side > NEGLIGIBLE * abs(value) and math.isfinite(side)]
     least = _step(value, 4) if not known else None
     below, above = (
         _step(side, SIDE_DIGITS) if side in known else (least if least is not None else _step(known[0], SIDE_DIGITS))

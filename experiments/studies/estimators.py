@@ -19,6 +19,7 @@ from disac.experiments.paper.study import full_sweep
 from disac.experiments.plotting.figures import bound_line, figure, log_ordinate, save
 from disac.experiments.statistics.draws import PointDraws, Row
 from disac.experiments.statistics.intervals import Interval, bootstrap_rmse_interval, clustered_error_rate_interval
+from disac.experiments.statistics.rounding import text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
 from disac.experiments.studies.link import BOUND_OF_MODE
 from disac.experiments.studies.waveform import ATTAINED_WITHIN, gross_errors, within
@@ -216,7 +217,7 @@ class EstimatorTrials:
         n = self.column("trial").size
         missed = int(self.column("search_missed").sum())
         return (
-            f"{self.ratio:.3g} [{interval.low:.3g}, {interval.high:.3g}], {gross} of {n} gross"
+            f"{text_with_interval(self.ratio, interval.low, interval.high)}, {gross} of {n} gross"
             f"{f' ({missed} of them misses of the search)' if missed else ''}"
         )
 

@@ -13,6 +13,7 @@ from disac.experiments.plotting.figures import design_name, figure, save, series
 from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.statistics.intervals import bootstrap_rmse_interval, clustered_error_rate_interval
 from disac.experiments.statistics.means import student_half_width
+from disac.experiments.statistics.rounding import text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.pareto_sweep import LIMITED, ParetoSweep, pareto_scene
 from disac.experiments.study.protocol import Study, register_study
@@ -166,10 +167,10 @@ def _point(row: Row, reference: str) -> str:
     cost = ""
     if reference:
         low, high = row["rcrb_ratio_low"], row["rcrb_ratio_high"]
-        cost = f"RCRB {row['rcrb_ratio']:.3f} [{low:.3f}, {high:.3f}] of {reference}'s, "
+        cost = f"RCRB {text_with_interval(row['rcrb_ratio'], low, high)} of {reference}'s, "
     return (
         f"{row['design']}{level}: {cost}PSLR {row['pslr_db']:.2f} dB, weak target found in "
-        f"{row['detection']:.3f} [{row['detection_low']:.3f}, {row['detection_high']:.3f}]"
+        f"{text_with_interval(row['detection'], row['detection_low'], row['detection_high'])}"
     )
 
 

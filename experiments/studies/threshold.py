@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from disac.experiments.plotting.figures import design_name, figure, save
 from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.statistics.intervals import bootstrap_rmse_interval
+from disac.experiments.statistics.rounding import text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.threshold_sweep import ThresholdCase, ThresholdSweep
 from disac.experiments.study.protocol import Campaign, Study, register_study
@@ -170,7 +171,7 @@ def _threshold_text(row: Row) -> str:
     low, high = row["simulated_low_db"], row["simulated_high_db"]
     predicted, simulated = row["predicted_db"], row["simulated_db"]
     return (
-        f"{row['design']}: predicted {predicted:.2f} dB, simulated {simulated:.2f} dB [{low:.2f}, {high:.2f}], "
+        f"{row['design']}: predicted {predicted:.2f} dB, simulated {text_with_interval(simulated, low, high)} dB, "
         f"highest sidelobe of the position {row['peak_sidelobe_db']:.1f} dB"
     )
 

@@ -19,6 +19,7 @@ from disac.experiments.statistics.intervals import (
     clustered_error_rate_interval,
 )
 from disac.experiments.statistics.means import Ratio, mean_over_points
+from disac.experiments.statistics.rounding import text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
 from disac.experiments.studies.waveform_figure import plot_verdict
 from disac.experiments.studies.waveform_trial import LABELS, SENT, Case, SceneThresholds, WaveformSweep, feasible_draws
@@ -378,8 +379,8 @@ def _attained(sent: Transmissions) -> Finding:
         gross = sum(_gross_errors(item) for item in items)
         missed = np.concatenate([item.column("search_missed") for item in items]) > 0
         parts.append(
-            f"{LABELS[design, phases]}: {ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}], realized over expected "
-            f"RCRB {realized:.3f}, {gross} gross errors in {squared.size} trials"
+            f"{LABELS[design, phases]}: {text_with_interval(ratio, interval.low, interval.high)}, realized over "
+            f"expected RCRB {realized:.3f}, {gross} gross errors in {squared.size} trials"
         )
         if missed.any():
             found = bootstrap_rmse_interval(squared[~missed], bounds=bound[~missed], rng=np.random.default_rng(0))
@@ -462,7 +463,7 @@ def _price(sent: Transmissions) -> Finding:
 def _joint_rate(items: Sequence[DesignTrials], name: str) -> str:
     """Share of events over all items, with its interval."""
     rate, interval = _rate_and_interval(items, name)
-    return f"{rate:.3g} [{interval.low:.2g}, {interval.high:.2g}]"
+    return text_with_interval(rate, interval.low, interval.high)
 
 
 def _rate_and_interval(items: Sequence[DesignTrials], name: str) -> tuple[float, Interval]:

@@ -29,11 +29,11 @@ def test_printed_interval_holds_the_exact_one_and_the_value(ends):
     assert shown_low <= low
     assert high <= shown_high
     assert shown_low <= shown <= shown_high
-    assert value == low or shown_low < shown
-    assert value == high or shown < shown_high
+    assert value - low <= 1e-6 * abs(value) or shown_low < shown
+    assert high - value <= 1e-6 * abs(value) or shown < shown_high
 
 
-@given(st.floats(1e-30, 1e9), st.floats(1e-6, 0.5), st.floats(1e-6, 0.5))
+@given(st.floats(1e-30, 1e9), st.floats(1e-5, 0.5), st.floats(1e-5, 0.5))
 def test_no_end_moves_by_more_than_a_tenth_of_its_distance(value, below, above):
     low, high = value * (1 - below), value * (1 + above)
     shown, shown_low, shown_high = _numbers(text_with_interval(value, low, high))
@@ -64,6 +64,7 @@ def test_interval_alone_is_rounded_outwards(ends):
         ((0.0, 0.0, 1.04e-3), "0 [0, 1.1e-3]"),
         ((-3.2, -4.41, -1.13), "-3.20 [-4.5, -1.1]"),
         ((123456.0, 120000.0, 130000.0), "1.235e5 [1.200e5, 1.300e5]"),
+        ((1.3, 1.2999999999999998, 1.3000000000000003), "1.300 [1.299, 1.301]"),
         ((5.0, 1.0, math.inf), "5.00 [1.0, inf]"),
         ((5.0, math.nan, math.nan), "5.000"),
     ],

@@ -113,4 +113,4 @@ def test_verdict_follows_the_differences(tmp_path, differences, verdict):
             writer.writerow([name, -50, -51, -51.5, -50.5, difference, -3])
     (finding,) = judge_thresholds(read_csv(tmp_path / "thresholds.csv"))
     assert finding.verdict == verdict
-    assert "p2: predicted -50.00 dB, simulated -51.00 dB [-51.50, -50.50]" in finding.effect
+    assert "p2: predicted -50.00 dB, simulated -51.00 [-51.50, -50.50] dB" in finding.effect
