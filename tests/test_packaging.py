@@ -44,7 +44,7 @@ FLOORS = {
         "convex sweep",
         "catalogue",
     ),
-    "estimators": ("detection ml range_profile", "ambiguity"),
+    "estimators": ("base", "detection ml range_profile two_step", "ambiguity"),
     "experiments": (
         "trials",
         "runs",

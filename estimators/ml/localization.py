@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.estimators.base import Estimate, NoEstimate
 from disac.estimators.ml.likelihood import FIXED, FREE, TIED
 from disac.estimators.ml.multistart import SAME, Fit, Lattice, Table, Targets, Trial
 from disac.estimators.ml.search import Grid, Search, coarse_grid, main_lobe_m
@@ -40,12 +41,8 @@ MODES: dict[str, tuple[int, int]] = {
 """Rule of the angles and rule of the delays in each mode: tied to the position, fixed at the truth, or free."""
 
 
-class NoEstimate(RuntimeError):
-    """Nothing tells positions apart: nothing was transmitted, nothing received, or no likelihood is finite."""
-
-
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodEstimate(Estimate):
     """Positions that maximize the likelihood, and how the maximum was reached.
 
     Attributes
@@ -64,7 +61,6 @@ class Estimate:
     mode : name of the mode.
     """
 
-    positions: RealArray
     amplitudes: ComplexArray
     angles: RealArray
     delays_s: RealArray
@@ -72,7 +68,6 @@ class Estimate:
     noise_variance: float
     gradient_norm: float
     iterations: int
-    converged: bool
     at_edge: bool
     mode: str
 
@@ -144,7 +139,7 @@ class Localizer:
         labels = range(self._n_targets if FIXED in self._rules else 1)
         return Lattice(grid, [Table.of(*self._links([label] * len(points), points)) for label in labels], usable)
 
-    def __call__(self, X: AnyComplexArray, Y: AnyComplexArray) -> Estimate:
+    def __call__(self, X: AnyComplexArray, Y: AnyComplexArray) -> LikelihoodEstimate:
         """Estimate from transmit symbols X (N, M_t, L, T) and received samples Y (N, M_r, L, T).
 
         Raises
@@ -154,7 +149,7 @@ class Localizer:
         """
         return self.from_statistics(sufficient_statistics(X, Y))
 
-    def from_statistics(self, statistics: Statistics) -> Estimate:
+    def from_statistics(self, statistics: Statistics) -> LikelihoodEstimate:
         """Estimate from the sufficient statistics of one trial.
 
         Raises
@@ -188,7 +183,7 @@ class Localizer:
         statistics, _, received = _normalized(statistics)
         return math.ldexp(self.trial(statistics).condition(targets).value, 2 * received)
 
-    def missed(self, statistics: Statistics, estimate: Estimate, positions: RealArray) -> bool:
+    def missed(self, statistics: Statistics, estimate: LikelihoodEstimate, positions: RealArray) -> bool:
         """Whether positions (K, 2), the truth for example, explain the data better than this trial's estimate does.
 
         Then the search missed the maximum; an error without a miss is the likelihood's own. Differences of
@@ -239,7 +234,7 @@ class Localizer:
         psi = self._scale * geometry.delay_s if delays is None else delays[:, list(labels)]
         return np.ascontiguousarray(theta), np.ascontiguousarray(psi)
 
-    def _estimate(self, trial: Trial, fit: Fit) -> Estimate:
+    def _estimate(self, trial: Trial, fit: Fit) -> LikelihoodEstimate:
         n_nodes, n_targets = len(self._scene.nodes), self._n_targets
         active = trial.signal.active
         amplitudes = np.full((n_nodes, n_nodes, n_targets), np.nan + 0j)
@@ -249,7 +244,7 @@ class Localizer:
         else:
             order = np.argsort(-np.nansum(np.abs(amplitudes) ** 2, axis=(0, 1)), kind="stable")
         targets, area = fit.targets[[int(k) for k in order]], self._scene.area
-        return Estimate(
+        return LikelihoodEstimate(
             positions=targets.positions,
             amplitudes=amplitudes[:, :, order],
             angles=np.arctan2(np.sin(targets.theta), np.cos(targets.theta)),
@@ -296,7 +291,7 @@ def localize(
     *,
     mode: str = "hybrid",
     search: Search | None = None,
-) -> Estimate:
+) -> LikelihoodEstimate:
     """Maximum-likelihood positions of the scenario's K targets from one trial.
 
     Parameters

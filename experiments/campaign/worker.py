@@ -21,7 +21,15 @@ from typing import Any, TextIO
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from disac.experiments.trials.experiment import Column, Experiment, ExperimentError, Record, RecordValue, columns_of
+from disac.experiments.trials.experiment import (
+    Column,
+    Experiment,
+    ExperimentError,
+    Record,
+    RecordValue,
+    columns_of,
+    trial_key,
+)
 from disac.experiments.trials.failure import Failure
 from disac.experiments.trials.keys import Point, TrialKey
 from disac.registration import import_plugin, missing_plugins
@@ -302,7 +310,7 @@ def _run_batch(task: BatchTask) -> BatchOutcome:
     except Exception as error:
         _mark("")
         return BatchOutcome((), _failure(error), started, time.time() - started, process_name())
-    keys = [TrialKey(task.seed, task.point, trial) for trial in range(task.first, task.stop)]
+    keys = [trial_key(experiment, task.fields, task.seed, trial) for trial in range(task.first, task.stop)]
     begin = time.perf_counter()
     if task.limit_s is not None and _log is not None:
         faulthandler.dump_traceback_later(task.limit_s, exit=True, file=_log)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import disac
+from disac.estimators.base import estimator, estimator_names
 from disac.experiments.cli import design as cli_design
 from disac.experiments.cli import report as cli_report
 from disac.experiments.cli import reproduce as cli_reproduce
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from disac.simulator import Scenario
     from disac.simulator.streams import RadarSequence
 
-MODES = ("hybrid", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance")
 MODULATIONS = ("qpsk", "16qam", "64qam", "256qam")
 
 
@@ -114,7 +114,15 @@ def run() -> None:
     show_default=True,
     help="Radar sequences.",
 )
-@click.option("--mode", "modes", type=Names(MODES), default="hybrid", show_default=True, help="Localization modes.")
+@click.option(
+    "--estimator",
+    "estimators",
+    default="ml",
+    show_default=True,
+    help="Estimators of the positions, comma separated; all see the same trials, the first is the reference. Built in: "
+    f"{', '.join(estimator_names())}.",
+)
+@click.option("--mode", "modes", hidden=True, help="Other name of --estimator; hybrid is ml.")
 @click.option("--pilots", type=click.IntRange(0), default=0, show_default=True, help="Pilot symbols for the users.")
 @click.option("--trials", type=click.IntRange(2), help="Trials per point.  [default: 200]")
 @click.option(
@@ -161,7 +169,8 @@ def run_link(
     symbols: tuple[int, ...] | None,
     modulation: tuple[str, ...],
     radar: RadarSequence,
-    modes: tuple[str, ...],
+    estimators: str,
+    modes: str | None,
     pilots: int,
     trials: int | None,
     precision: float | None,
@@ -224,6 +233,7 @@ def run_link(
         for useless in ("--sinr-db" if sinr_db else "", "--resolve" if resolve else "", "--solver" if solver else ""):
             if only_files and useless:
                 raise click.UsageError(f"files of precoders are sent as they are: {useless} would change nothing")
+        localizers = _estimators(estimators, modes)
         scenario, threshold = scenario_of(preset, file, settings)
         stopping = stopping_policy(trials or (20 if quick else 200), precision, bit_errors, seconds)
         if pilots and pilots < scenario.n_users:
@@ -246,7 +256,7 @@ def run_link(
                 cases=designed.cases,
                 snr_db=() if resolve else snr_db,
                 modulations=modulation,
-                modes=modes,
+                estimators=localizers,
                 radar=radar,
                 n_pilots=pilots,
             )
@@ -291,6 +301,26 @@ def begun_by() -> str:
     return shlex.join(["disac", *kept])
 
 
+def _estimators(names: str, modes: str | None) -> tuple[str, ...]:
+    """Names of registered estimators; ``--mode`` says the same of maximum likelihood in other words."""
+    option, given = "--estimator", names
+    if modes is not None:
+        if chosen("estimators"):
+            raise click.UsageError("--mode is another name of --estimator: give one of them")
+        option, given = "--mode", modes
+    wanted = [name.strip() for name in given.split(",")]
+    if modes is not None:
+        wanted = ["ml" if name == "hybrid" else name for name in wanted]
+    if (twice := first_repeated(wanted)) is not None:
+        raise click.UsageError(f"{option} {given}: {twice} is given twice")
+    for name in wanted:
+        try:
+            estimator(name)
+        except ValueError as error:
+            raise click.UsageError(f"{option} {given}: {error}") from None
+    return tuple(wanted)
+
+
 def chosen(parameter: str) -> bool:
     """Whether an option was given on the command line, not left at its default."""
     source = click.get_current_context().get_parameter_source(parameter)
@@ -316,10 +346,12 @@ def refuse_other_options(folder: Path, *allowed: str) -> None:
 
 def _print_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str], folder: Path, seed: int) -> None:
     from disac.experiments.runs.folder import rerun_line
-    from disac.experiments.statistics.summary import table_lines
+    from disac.experiments.statistics.summary import notes, table_lines
 
     header, cells = table_lines(rows, fields)
     _print_table(header, cells)
+    for note in notes(rows):
+        click.echo(note)
     click.echo(f"disac {disac.__version__}, seed {seed}, results in {folder}")
     tell_code_changes(folder)
     tell(f"rerun: {rerun_line(folder)}")

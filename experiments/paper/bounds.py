@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.trials.experiment import Column, Record
-from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, common_generator, plain_point
+from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
 
 if TYPE_CHECKING:
     from disac.designs.convex import CertifiedSolution
@@ -329,7 +329,7 @@ def _over_phases(scenario: Scenario, key: TrialKey, certified: CertifiedSolution
     from disac.designs.bounds.phases import crb_over_phases
 
     shape = (N_PHASES, scenario.n_nodes)
-    phases = common_generator(key, Purpose.PHASES).uniform(0.0, 2 * np.pi, shape)
+    phases = key.of_all_points().generator(Purpose.PHASES).uniform(0.0, 2 * np.pi, shape)
     record: Record = {
         "phases_relaxed_m2": float(np.mean(crb_over_phases(scenario, certified.point.covariances, phases)))
     }

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.trials.keys import Point, Purpose, TrialKey, common_generator
+from disac.experiments.trials.keys import Point, Purpose, TrialKey
 from disac.simulator import RandomAmplitudes, RandomChannels, Scenario
 from disac.simulator.geometry import node_to_point
 from disac.simulator.presets import PAPER_NODES_M, targets_on_x_axis, users_on_y_axis
@@ -121,7 +121,7 @@ class PaperScenario:
         users = np.resize(users_on_y_axis(self.n_users), (MOST_USERS, 2))
         angles = node_to_point(nodes, np.arctan2(-nodes[:, 1], -nodes[:, 0]), users).angle
         frequencies = subcarrier_frequencies(self.n_subcarriers, self.bandwidth_hz) * self.delay_spread_s
-        rng = common_generator(key, Purpose.CHANNEL)
+        rng = key.of_all_points().generator(Purpose.CHANNEL)
         return PROFILES[self.channel].draw(rng, angles, frequencies, MOST_ANTENNAS)
 
 
@@ -140,4 +140,4 @@ def warn_of_late_paths(points: Iterable[Point]) -> None:
 
 
 def _seed(key: TrialKey, purpose: Purpose) -> int:
-    return int(common_generator(key, purpose).integers(2**63 - 1))
+    return int(key.of_all_points().generator(purpose).integers(2**63 - 1))

@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, N
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
+from disac.estimators.base import ESTIMATORS
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ _AXIS_LABELS = {
 }
 _FIELD_LABELS = {
     "n_symbols": "T = {}",
-    "mode": "{}",
     "modulation": "{}",
     "sinr_db": r"$\Gamma_c$ = {:g} dB",
     "bandwidth_hz": "B = {:.3g} Hz",
@@ -89,6 +89,8 @@ def series_of(rows: Sequence[Row], x: str, fields: Sequence[str]) -> dict[str, l
 def _field_label(name: str, value: Any) -> str:
     if name == "design":
         return design_name(value)
+    if name == "estimator":
+        return ESTIMATORS.label(value)
     return _FIELD_LABELS.get(name, name + " = {}").format(value)
 
 
@@ -161,10 +163,10 @@ def draw_ber(
     ``theory`` holds rows between the simulated points for a smooth curve; without them the line joins the points.
     Returns whether series have names.
     """
-    groups = series_of(rows, x, [name for name in fields if name != "mode"])
-    curves = series_of(theory, x, [name for name in fields if name != "mode"])
+    groups = series_of(rows, x, [name for name in fields if name != "estimator"])
+    curves = series_of(theory, x, [name for name in fields if name != "estimator"])
     for index, (label, every) in enumerate(groups.items()):
-        group = [row for row in every if row.get("mode") == every[0].get("mode")]
+        group = [row for row in every if row.get("estimator") == every[0].get("estimator")]
         color = f"C{index % 7}"
         curve = curves.get(label, group)
         for name, dashes in (("ber_theory", "-"), ("ber_theory_average_sinr", ":")):

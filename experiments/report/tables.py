@@ -72,21 +72,27 @@ class Summary:
         return sum(_is_infeasible(row) for row in self.rows)
 
     @cached_property
-    def _place(self) -> dict[frozenset[tuple[str, str]], int]:
-        return {frozenset((name, row[name]) for name in self.fields): place for place, row in enumerate(self.rows)}
+    def _places(self) -> dict[frozenset[tuple[str, str]], list[int]]:
+        places: dict[frozenset[tuple[str, str]], list[int]] = {}
+        for place, row in enumerate(self.rows):
+            point = frozenset((name, row[name]) for name in self.fields if name != "estimator")
+            places.setdefault(point, []).append(place)
+        return places
 
-    def place_of(self, point: PointStatus) -> int | None:
-        """Number of a stored point's row, None when there is none."""
-        return self._place.get(frozenset((name, str(value)) for name, value in point.fields.items()))
+    def places_of(self, point: PointStatus) -> list[int]:
+        """Numbers of a stored point's rows, one for each estimator that saw its trials; empty when there is none."""
+        fields = frozenset((name, str(value)) for name, value in point.fields.items() if name != "estimator")
+        return [
+            place
+            for place in self._places.get(fields, [])
+            if "estimator" not in point.fields or self.rows[place]["estimator"] == point.fields["estimator"]
+        ]
 
     def agrees_with(self, points: Sequence[PointStatus]) -> bool:
         """Whether it was made from exactly the trials that are stored now."""
         for point in points:
-            place = self.place_of(point)
-            if place is None:
-                return False
-            row = self.rows[place]
-            if int(row["trials"]) + int(row.get("failed") or 0) != point.trials:
+            rows = [self.rows[place] for place in self.places_of(point)]
+            if not rows or any(int(row["trials"]) + int(row.get("failed") or 0) != point.trials for row in rows):
                 return False
         return True
 
@@ -156,7 +162,7 @@ def summary_table(summary: Summary, points: Sequence[PointStatus]) -> Table:
     level = next((float(row["interval_level"]) for row in rows if row.get("interval_level")), None)
     if level is not None:
         sentences.append(f"Brackets hold {100 * level:g} % intervals.")
-    numbers = {summary.place_of(point): str(number) for number, point in enumerate(points)}
+    numbers = {place: str(number) for number, point in enumerate(points) for place in summary.places_of(point)}
     return Table(
         header=(
             "#",
@@ -217,6 +223,8 @@ class _Column:
         low, high = (row.get(end, "") for end in _interval_names(self.name))
         if self.kind == "count":
             return Cell(text)
+        if self.kind == "words":
+            return Cell(text, words=True, marked=self.name == "note")
         if self.kind in ("failures", "trouble"):
             return Cell(text, marked=text != "0")
         if self.kind == "rate" and float(text) == 0:
@@ -234,6 +242,9 @@ _LINK_COLUMNS = (
     _Column("RCRB realized [m]", "rcrb_realized_m", beside="rmse_m"),
     _Column("RCRB expected [m]", "rcrb_expected_m", beside="rmse_m"),
     _Column("RMSE / realized RCRB", "ratio"),
+    _Column("note", "note", "words"),
+    _Column("RMSE over that of", "paired_with", "words"),
+    _Column("paired ratio", "paired_ratio"),
     _Column("BER", "ber", "rate"),
     _Column("BER, estimated channel", "ber_estimated", "rate"),
     _Column("BER, theory", "ber_theory", beside="ber"),

@@ -37,6 +37,12 @@ BOOTSTRAP_TRIALS = 50
 interval is that of Gaussian errors with the realized CRB's (effective) degrees of freedom, which gross errors break."""
 
 
+BELOW_LEVEL = 0.999
+"""Confidence from which an RMSE below its bound is noted."""
+BELOW_BOUND = "RMSE below its bound: area-limited or biased, the bound does not apply"
+"""The note on such a row."""
+
+
 def summarize_point(
     point: Mapping[str, Any],
     records: Sequence[Record],
@@ -93,8 +99,8 @@ def _localization(point: Mapping[str, Any], records: Sequence[Record], seed: int
     rmse, rcrb = float(np.sqrt(squared.mean())), float(np.sqrt(bound.mean()))
     row: Row = {"rmse_m": rmse, "rcrb_realized_m": rcrb, "ratio": rmse / rcrb}
     if len(records) > 1:
+        degrees = float(len(records) * bound.mean() ** 2 / _column(records, "crb_squared_m4").mean())
         if len(records) < BOOTSTRAP_TRIALS:
-            degrees = float(len(records) * bound.mean() ** 2 / _column(records, "crb_squared_m4").mean())
             absolute = chi_square_rmse_interval(rmse, degrees, level)
             relative = chi_square_rmse_interval(rmse / rcrb, degrees, level)
         else:
@@ -102,6 +108,8 @@ def _localization(point: Mapping[str, Any], records: Sequence[Record], seed: int
             relative = bootstrap_rmse_interval(squared, bounds=bound, rng=rng, level=level)
         row.update(rmse_low_m=absolute.low, rmse_high_m=absolute.high, rmse_interval=absolute.method)
         row.update(ratio_low=relative.low, ratio_high=relative.high)
+        if relative.high < 1 and _surely_below(squared, bound, degrees, rng):
+            row["note"] = BELOW_BOUND
     for axis in "xy":
         per_target = np.stack([_column(records, f"error_{axis}{k}_m") for k in range(n_targets)])
         bounds = np.stack([_column(records, f"crb_{axis}{k}_m2") for k in range(n_targets)])
@@ -117,10 +125,20 @@ def _localization(point: Mapping[str, Any], records: Sequence[Record], seed: int
         gross_error_rate_high=share_upper_bound(gross, len(records), level),
         unconverged=int(np.sum(_column(records, "converged") == 0)),
         at_edge=int(_column(records, "at_edge").sum()),
-        search_missed=int(_column(records, "search_missed").sum()),
+        **({"search_missed": int(_column(records, "search_missed").sum())} if "search_missed" in records[0] else {}),
         snr_sense_measured_db=float(10 * np.log10(_column(records, "snr_sense").mean())),
     )
     return row
+
+
+def _surely_below(
+    squared: NDArray[np.float64], bound: NDArray[np.float64], degrees: float, rng: np.random.Generator
+) -> bool:
+    """Whether the RMSE lies below the root bound with :data:`BELOW_LEVEL` confidence, one-sided."""
+    level = 2 * BELOW_LEVEL - 1
+    if squared.size < BOOTSTRAP_TRIALS:
+        return chi_square_rmse_interval(float(np.sqrt(squared.mean() / bound.mean())), degrees, level).high < 1
+    return bootstrap_rmse_interval(squared, bounds=bound, rng=rng, level=level, n_resamples=10_000).high < 1
 
 
 def count_gross_errors(records: Sequence[Record], n_targets: int) -> int:
@@ -131,7 +149,7 @@ def count_gross_errors(records: Sequence[Record], n_targets: int) -> int:
 
 def _detection(records: Sequence[Record], level: float) -> Row:
     users = [name.rsplit("_u", 1)[1] for name in records[0] if name.startswith("bit_errors_known_u")]
-    bits = np.full(len(records), int(records[0]["bits"]) * len(users))
+    bits = np.full(len(records), int(records[0]["bits"]))
     row: Row = {
         "snr_comm_measured_db": float(10 * np.log10(_column(records, "snr_comm").mean())),
         "bits": int(bits.sum()),
@@ -154,7 +172,7 @@ def _detection(records: Sequence[Record], level: float) -> Row:
                 f"{prefix}_errors": int(errors.sum()),
             }
         )
-        for u, mean in zip(users, per_user.mean(axis=1) / records[0]["bits"], strict=True):
+        for u, mean in zip(users, len(users) * per_user.mean(axis=1) / records[0]["bits"], strict=True):
             row[f"{prefix}_u{u}"] = float(mean)
     for name in ("ber_theory", "ber_theory_gaussian", "ber_theory_average_sinr", "ber_estimated_theory"):
         if name in records[0]:
@@ -171,14 +189,15 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
     bers = ("BER (95 %)", "theory", *(("BER, channel estimated", "theory") if estimated else ()))
     missed = any(row.get("search_missed") for row in rows)
     counts = ("trials", "failed", *(("missed",) if missed else ()))
-    header = [*varying, "RMSE [m] (95 %)", "RCRB realized", "expected", "ratio (95 %)", *bers, *counts]
+    paired = ("RMSE over that of",) if any(row.get("paired_ratio") is not None for row in rows) else ()
+    header = [*varying, "RMSE [m] (95 %)", "RCRB realized", "expected", "ratio (95 %)", *paired, *bers, *counts]
     bounds = ("rcrb_realized_m", "rcrb_expected_m")
     cells = []
     for row in rows:
         fields_text = [_field_text(row.get(name)) for name in varying]
         counts_text = [str(row["trials"]), str(row["failed"]), *([str(row.get("search_missed", ""))] if missed else [])]
         if row.get("rmse_m") is None:
-            blanks = [""] * (3 + len(bers))
+            blanks = [""] * (3 + len(paired) + len(bers))
             cells.append([*fields_text, row["status"].partition(":")[0], *blanks, *counts_text])
             continue
         bers_text = [_ber_text(row, "ber"), _theory_text(row, "ber", "ber_theory")]
@@ -189,12 +208,24 @@ def table_lines(rows: Sequence[Row], fields: Sequence[str]) -> tuple[list[str], 
                 *fields_text,
                 text_with_interval(row["rmse_m"], *_ends(row, "rmse", "_m")),
                 *(text_beside_interval(row[name], row["rmse_m"], *_ends(row, "rmse", "_m")) for name in bounds),
-                text_with_interval(row["ratio"], *_ends(row, "ratio")),
+                text_with_interval(row["ratio"], *_ends(row, "ratio")) + (" *" if row.get("note") else ""),
+                *([_paired_text(row)] if paired else []),
                 *bers_text,
                 *counts_text,
             ]
         )
     return header, cells
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What is to be said of the rows that the table marks with a star."""
+    return [f"* {note}" for note in dict.fromkeys(row["note"] for row in rows if row.get("note"))]
+
+
+def _paired_text(row: Row) -> str:
+    if row.get("paired_ratio") is None:
+        return ""
+    return f"{row['paired_with']}: {text_with_interval(row['paired_ratio'], *_ends(row, 'paired_ratio'))}"
 
 
 def _field_text(value: Any) -> str:

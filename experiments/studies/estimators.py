@@ -21,7 +21,6 @@ from disac.experiments.statistics.draws import PointDraws, Row
 from disac.experiments.statistics.intervals import Interval, bootstrap_rmse_interval, clustered_error_rate_interval
 from disac.experiments.statistics.rounding import text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
-from disac.experiments.studies.link import BOUND_OF_MODE
 from disac.experiments.studies.waveform import ATTAINED_WITHIN, gross_errors, within
 from disac.experiments.studies.waveform_trial import Case, SceneThresholds, WaveformSweep, feasible_draws
 from disac.experiments.study.protocol import Campaign, Study, register_study
@@ -44,16 +43,16 @@ AREAS_AT_HZ = 10e6
 _SHIFT = 1.06
 """Factor between neighbouring markers at one bandwidth."""
 
-MODES = tuple(BOUND_OF_MODE)
 LABELS = {
-    "hybrid": "hybrid ML",
+    "ml": "hybrid ML",
     "tof-genie": "TOF, angles known",
     "aoa-genie": "AOA, delays known",
     "tof-nuisance": "TOF, angles unknown",
     "aoa-nuisance": "AOA, delays unknown",
 }
+"""The estimators that are compared, and what the claims call them."""
 
-Mode = Literal["hybrid", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance"]
+Name = Literal["ml", "tof-genie", "aoa-genie", "tof-nuisance", "aoa-nuisance"]
 Hertz = Annotated[float, Field(gt=0.0, le=1e12)]
 Metres = Annotated[float, Field(gt=0.0, le=1e5)]
 
@@ -61,7 +60,7 @@ Metres = Annotated[float, Field(gt=0.0, le=1e5)]
 class EstimatorSettings(StudySettings):
     """What decides the numbers of the study."""
 
-    modes: tuple[Mode, ...] = setting(MODES, "Estimators.", option="mode")
+    estimators: tuple[Name, ...] = setting(tuple(LABELS), "Estimators.", option="estimator")
     bandwidth_hz: tuple[Hertz, ...] = setting(
         (1e6, 10e6, 100e6), "Bandwidths for every estimator in the area of 120 m [Hz].", quick=(10e6,)
     )
@@ -108,7 +107,7 @@ class Estimators(Study[EstimatorSettings]):
     def judge(self, run: StudyRun[EstimatorSettings], rows: Sequence[Row]) -> list[Finding]:
         """Claims on estimators, area and OFDM numbers."""
         found = grouped(run.draws())
-        judged = [*(_attains(found, mode) for mode in run.settings.modes), _areas(found)]
+        judged = [*(_attains(found, name) for name in run.settings.estimators), _areas(found)]
         return [*(finding for finding in judged if finding is not None), ofdm_finding()]
 
     def unstated(self, settings: EstimatorSettings) -> tuple[tuple[str, str], ...]:
@@ -129,8 +128,8 @@ class Estimators(Study[EstimatorSettings]):
 
 def cases(settings: EstimatorSettings) -> tuple[Case, ...]:
     """Points of the waveforms: each estimator, bandwidth and area in the first draws that reach the threshold."""
-    wanted = [(mode, bandwidth, AREA_M) for bandwidth in settings.bandwidth_hz for mode in settings.modes]
-    wanted += [("hybrid", AREAS_AT_HZ, area) for area in settings.area_side_m]
+    wanted = [(name, bandwidth, AREA_M) for bandwidth in settings.bandwidth_hz for name in settings.estimators]
+    wanted += [("ml", AREAS_AT_HZ, area) for area in settings.area_side_m]
     scene = SceneThresholds("fig4", tuple(settings.scene.items()), (settings.sinr_db,))
     draws = feasible_draws(scene, settings.draws, settings.seed)
     return tuple(
@@ -141,14 +140,14 @@ def cases(settings: EstimatorSettings) -> tuple[Case, ...]:
                 "phases": "random",
                 "sinr_db": settings.sinr_db,
                 "modulation": "256qam",
-                "mode": mode,
+                "estimator": name,
                 "bandwidth_hz": bandwidth,
                 "area_side_m": area,
                 "draw": draw,
             }.items()
         )
         for draw in draws
-        for mode, bandwidth, area in wanted
+        for name, bandwidth, area in wanted
     )
 
 
@@ -156,7 +155,7 @@ def cases(settings: EstimatorSettings) -> tuple[Case, ...]:
 class EstimatorTrials:
     """All trials of one estimator at one bandwidth in one area, over the draws."""
 
-    mode: str
+    estimator: str
     bandwidth_hz: float
     area_m: float
     points: tuple[PointDraws, ...]
@@ -193,7 +192,7 @@ class EstimatorTrials:
         """The row of ``summary.csv``."""
         interval, (gross, rate) = self.interval, self.gross
         return {
-            "mode": self.mode,
+            "estimator": self.estimator,
             "bandwidth_hz": self.bandwidth_hz,
             "area_side_m": self.area_m,
             "draws": len(self.points),
@@ -229,25 +228,25 @@ def grouped(points: Sequence[PointDraws]) -> list[EstimatorTrials]:
         if point.columns["trial"].size == 0:
             continue  # no trial has an estimate
         f = point.fields
-        key = (str(f["mode"]), float(f["bandwidth_hz"]), float(f["area_side_m"]))
+        key = (str(f["estimator"]), float(f["bandwidth_hz"]), float(f["area_side_m"]))
         groups.setdefault(key, []).append(point)
     return [EstimatorTrials(*key, tuple(found)) for key, found in sorted(groups.items())]
 
 
 def plot_estimators(rows: Sequence[Row], stem: Path) -> list[Path]:
     """RMSE of every estimator with its own bound against bandwidth, and the hybrid one against the area's side."""
-    modes = ("tof-genie", "aoa-genie", "hybrid", "tof-nuisance", "aoa-nuisance")
+    names = ("tof-genie", "aoa-genie", "ml", "tof-nuisance", "aoa-nuisance")
     with figure(figsize=(7.0, 3.4)) as fig:
         left, right = fig.subplots(1, 2, width_ratios=(3, 2))
-        for index, (mode, look) in enumerate(zip(modes, MODE_LOOKS.values(), strict=True)):
-            own = [row for row in rows if row["mode"] == mode and row["area_side_m"] == AREA_M]
+        for index, (name, look) in enumerate(zip(names, MODE_LOOKS.values(), strict=True)):
+            own = [row for row in rows if row["estimator"] == name and row["area_side_m"] == AREA_M]
             if own:
                 own.sort(key=lambda row: float(row["bandwidth_hz"]))
-                _draw_mode(left, own, look, ":" if "nuisance" in mode else "-", _SHIFT ** (index - 2))
+                _draw_mode(left, own, look, ":" if "nuisance" in name else "-", _SHIFT ** (index - 2))
         left.set_xscale("log")
         left.set_xlabel("bandwidth B [MHz]")
         left.set_ylabel("position error, T = 16 [mm]")
-        own = [row for row in rows if row["mode"] == "hybrid" and row["bandwidth_hz"] == 10e6]
+        own = [row for row in rows if row["estimator"] == "ml" and row["bandwidth_hz"] == 10e6]
         own.sort(key=lambda row: float(row["area_side_m"]))
         ratio = np.array([row["ratio"] for row in own])
         ends = np.abs(np.array([[row["ratio_low"], row["ratio_high"]] for row in own]).T - ratio)
@@ -290,12 +289,12 @@ def _plain_ticks(axis: Axis, values: Sequence[float]) -> None:
     axis.set_ticks([], minor=True)
 
 
-def _attains(found: Sequence[EstimatorTrials], mode: str) -> Finding | None:
-    own = [item for item in found if item.mode == mode and item.area_m == AREA_M]
+def _attains(found: Sequence[EstimatorTrials], name: str) -> Finding | None:
+    own = [item for item in found if item.estimator == name and item.area_m == AREA_M]
     if not own:
         return None
     return Finding(
-        f"At the paper's SNR {LABELS[mode]} attains its own CRB (Fig. 4's scene, P.2, 120 m square; RMSE within "
+        f"At the paper's SNR {LABELS[name]} attains its own CRB (Fig. 4's scene, P.2, 120 m square; RMSE within "
         f"{ATTAINED_WITHIN:.0%} of the realized RCRB)",
         joint_verdict([item.verdict for item in own]),
         "RMSE over realized RCRB: " + "; ".join(f"B = {item.bandwidth_hz / 1e6:g} MHz {item.text()}" for item in own),
@@ -304,7 +303,7 @@ def _attains(found: Sequence[EstimatorTrials], mode: str) -> Finding | None:
 
 
 def _areas(found: Sequence[EstimatorTrials]) -> Finding | None:
-    own = [item for item in found if item.mode == "hybrid" and item.bandwidth_hz == 10e6]
+    own = [item for item in found if item.estimator == "ml" and item.bandwidth_hz == 10e6]
     if not own:
         return None
     return Finding(

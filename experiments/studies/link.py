@@ -1,12 +1,13 @@
 """The waveform-level link: one trial sends a design's symbols, receives them, localizes, detects and counts.
 
-Scenario, design and estimator are those of the configuration; a trial draws bits, radar sequences, inter-node phases
-and noise, forms one array X that carries both the users' bits and the echoes, and returns one flat record.
+Scenario, design and estimators are those of the configuration; a trial draws bits, radar sequences, inter-node phases
+and noise, and forms one array X that carries both the users' bits and the echoes. All estimators of a run see the same
+X and Y. A trial is an :class:`Outcome`; its record is one flat row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,27 +16,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.studies.link_columns import link_columns
+from disac.estimators.base import EstimatorKind, HasPositions, NoEstimate, estimator
+from disac.experiments.studies.link_columns import estimator_prefix, link_columns
 from disac.experiments.trials.experiment import Column, content_digest
 from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey
+from disac.experiments.trials.observation import Observation, Transmission
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
     from disac.designs import FisherOperator
-    from disac.estimators import Localizer, Search
     from disac.simulator.streams import RadarSequence
 
+RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+AnyComplexArray = NDArray[np.complexfloating[Any, Any]]
 Scalar = int | float | complex | str | bool
-
-BOUND_OF_MODE = {
-    "hybrid": "hybrid",
-    "tof-genie": "tof",
-    "aoa-genie": "aoa",
-    "tof-nuisance": "tof-nuisance",
-    "aoa-nuisance": "aoa-nuisance",
-}
-"""The bound of :func:`disac.designs.bounds.crb` that each localization mode is compared with."""
 
 MODULATIONS = {"qpsk": 4, "16qam": 16, "64qam": 64, "256qam": 256}
 """QAM orders by the name that the command line takes."""
@@ -66,37 +61,36 @@ class LinkCase:
 
 @dataclass(frozen=True)
 class LinkExperiment:
-    """Monte Carlo of the link over the product of cases, SNRs, modulations and localization modes.
+    """Monte Carlo of the link over the product of cases, SNRs and modulations; all estimators see every trial.
 
     Attributes
     ----------
     cases : the designs to transmit.
     snr_db : values of P_T / sigma_s^2 = P_T / sigma_c^2 [dB]; empty keeps each scenario's own noise.
     modulations : names in :data:`MODULATIONS`.
-    modes : localization modes, the keys of :data:`BOUND_OF_MODE`.
+    estimators : names of registered estimators. The first is the reference: its columns have plain names, those of
+        each further one begin with its name, and it is compared with them in pairs.
     radar : law of the radar sequences, as in :func:`disac.simulator.draw_streams`.
     n_pilots : OFDM symbols of known data sent before the trial, from which users estimate their channel; 0 for none.
-    search : search settings of the localization; None takes the defaults.
     """
 
     cases: tuple[LinkCase, ...]
     snr_db: tuple[float, ...] = ()
     modulations: tuple[str, ...] = ("qpsk",)
-    modes: tuple[str, ...] = ("hybrid",)
+    estimators: tuple[str, ...] = ("ml",)
     radar: RadarSequence = "constant-modulus"
     n_pilots: int = 0
-    search: Search | None = None
 
     name = "link"
 
     def __post_init__(self) -> None:
-        for field, values, known in (
-            ("modulations", self.modulations, MODULATIONS),
-            ("modes", self.modes, BOUND_OF_MODE),
-        ):
-            for value in values:
-                if value not in known:
-                    raise ValueError(f"{field} = {value!r}: must be one of {', '.join(known)}")
+        for value in self.modulations:
+            if value not in MODULATIONS:
+                raise ValueError(f"modulations = {value!r}: must be one of {', '.join(MODULATIONS)}")
+        if not self.estimators or len(set(self.estimators)) < len(self.estimators):
+            raise ValueError(f"estimators = {self.estimators!r}: must name at least one, and none twice")
+        for value in self.estimators:
+            estimator(value)
         most_users = max((case.scenario.n_users for case in self.cases), default=0)
         if self.n_pilots and self.n_pilots < most_users:
             raise ValueError(f"n_pilots = {self.n_pilots}: must be 0 or at least U = {most_users}, one per user")
@@ -104,9 +98,10 @@ class LinkExperiment:
     @property
     def columns(self) -> dict[str, Column]:
         """Columns of all cases; one that some case lacks is not required."""
-        of_cases = [link_columns(case.scenario, pilots=self.n_pilots > 0) for case in self.cases]
+        pilots = self.n_pilots > 0
+        of_cases = [link_columns(case.scenario, pilots=pilots, estimators=self.estimators) for case in self.cases]
         return {
-            name: replace(column, required=all(name in columns for columns in of_cases))
+            name: replace(column, required=column.required and all(name in columns for columns in of_cases))
             for known in of_cases
             for name, column in known.items()
         }
@@ -124,22 +119,20 @@ class LinkExperiment:
             "cases": [{**dict(case.fields), "digest": case.digest} for case in self.cases],
             "radar": self.radar,
             "n_pilots": self.n_pilots,
-            "search": None if self.search is None else repr(self.search),
+            "estimators": list(self.estimators),
         }
 
     def points(self) -> list[dict[str, PointValue]]:
-        """One point per case, SNR, modulation and mode, as field values."""
+        """One point per case, SNR and modulation, as field values."""
         return [
             {
                 **dict(case.fields),
                 "n_symbols": case.scenario.n_symbols,
                 "modulation": modulation,
-                "mode": mode,
                 "snr_db": snr_db,
             }
             for case in self.cases
             for modulation in self.modulations
-            for mode in self.modes
             for snr_db in self._snrs_db(case)
         ]
 
@@ -157,13 +150,15 @@ class LinkExperiment:
             if all(point.get(name) == value for name, value in (*case.fields, ("n_symbols", case.scenario.n_symbols)))
         )
         return LinkTrial(
-            case=case,
-            scenario=at_snr(case.scenario, float(point["snr_db"])) if self.snr_db else case.scenario,
-            order=MODULATIONS[str(point["modulation"])],
-            mode=str(point["mode"]),
-            radar=self.radar,
+            transmission=Transmission(
+                at_snr(case.scenario, float(point["snr_db"])) if self.snr_db else case.scenario,
+                case.comm_precoders,
+                case.radar_precoders,
+                order=MODULATIONS[str(point["modulation"])],
+                radar=self.radar,
+            ),
+            estimators=self.estimators,
             n_pilots=self.n_pilots,
-            search=self.search,
         )
 
     def run(self, context: LinkTrial, keys: Sequence[TrialKey]) -> list[dict[str, Scalar]]:
@@ -178,43 +173,80 @@ def at_snr(scenario: Scenario, snr_db: float) -> Scenario:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """Everything that one trial of the link gave, as values.
+
+    Attributes
+    ----------
+    observation : Observation
+        X, Y, streams and phases.
+    estimates : mapping of str to estimate or None
+        What each estimator made of X and Y; None where it refused (:class:`disac.estimators.NoEstimate`).
+    bounds : mapping of str to (2K, 2K) array of float
+        Bounds of the estimators for the symbols and phases of this trial [m^2], order x_1..x_K, y_1..y_K; without
+        those by which positions are not identifiable.
+    users_samples : (U, L, T) array of complex
+        What the users received.
+    users_gains : mapping of str to (U, L) array of complex
+        Gain of each user's own stream, by which it detects: "known", and "estimated" where pilots are sent.
+    """
+
+    observation: Observation
+    estimates: Mapping[str, HasPositions | None]
+    bounds: Mapping[str, RealArray]
+    users_samples: AnyComplexArray
+    users_gains: Mapping[str, AnyComplexArray]
+
+
+@dataclass(frozen=True)
 class LinkTrial:
-    """The link at one point: :meth:`run` is a pure function of the trial's key."""
+    """The link at one point: :meth:`outcome` is a pure function of the trial's key, :meth:`record` its columns.
 
-    case: LinkCase
-    scenario: Scenario
-    order: int
-    mode: str
-    radar: RadarSequence
-    n_pilots: int
-    search: Search | None
+    Attributes
+    ----------
+    transmission : Transmission
+        Scenario, precoders and the law of what they carry.
+    estimators : tuple of str
+        Names of the estimators, the reference first.
+    n_pilots : int
+        OFDM symbols of known data before the trial, 0 for none.
+    """
+
+    transmission: Transmission
+    estimators: tuple[str, ...] = ("ml",)
+    n_pilots: int = 0
+
+    @property
+    def scenario(self) -> Scenario:
+        """What is true."""
+        return self.transmission.scenario
 
     @cached_property
-    def localizer(self) -> Localizer:
-        """The estimator, with the tables that depend on geometry and search grid only."""
-        from disac.estimators import Localizer
-
-        return Localizer(self.scenario, mode=self.mode, search=self.search)
+    def kinds(self) -> tuple[EstimatorKind, ...]:
+        """What the estimators declare."""
+        return tuple(estimator(name) for name in self.estimators)
 
     @cached_property
-    def fisher(self) -> FisherOperator:
-        """Fisher information of the mode's bound as an operator of the covariances."""
+    def localizers(self) -> tuple[Any, ...]:
+        """The estimators, built once: with the tables that depend on geometry and search grid only."""
+        return tuple(kind(self.scenario) for kind in self.kinds)
+
+    @cached_property
+    def fishers(self) -> dict[str, FisherOperator]:
+        """Fisher information of each estimator's bound as an operator of the covariances."""
         from disac.designs import FisherOperator
 
-        return FisherOperator(self.scenario, BOUND_OF_MODE[self.mode])
+        return {bound: FisherOperator(self.scenario, bound) for bound in dict.fromkeys(k.bound for k in self.kinds)}
 
-    @cached_property
-    def expected_crb_m2(self) -> NDArray[np.float64]:
-        """Diagonal of the expected bound for T symbols, x_1..x_K, y_1..y_K [m^2]."""
-        from disac.designs import crb, transmitted_covariances
-
-        sent = transmitted_covariances(self.case.comm_precoders, self.case.radar_precoders)
-        return np.diag(crb(self.scenario, sent, BOUND_OF_MODE[self.mode], self.scenario.n_symbols))
+    def expected_crb_m2(self, bound: str) -> RealArray:
+        """Diagonal of an expected bound for T symbols, x_1..x_K, y_1..y_K [m^2]."""
+        return np.diag(self.transmission.expected_crb(bound))
 
     @cached_property
     def single_node_subcarriers(self) -> bool:
         """Whether one node alone sends on each subcarrier, so that inter-node phases cannot change what users see."""
-        power = np.abs(self.case.comm_precoders).sum(axis=(1, 3)) + np.abs(self.case.radar_precoders).sum(axis=(2, 3))
+        sent = self.transmission
+        power = np.abs(sent.comm_precoders).sum(axis=(1, 3)) + np.abs(sent.radar_precoders).sum(axis=(2, 3))
         return bool(np.all((power > 0).sum(axis=0) <= 1))
 
     @cached_property
@@ -222,148 +254,167 @@ class LinkTrial:
         """BER theory where it does not depend on the trial's phases."""
         return self.ber_theory(np.zeros(self.scenario.n_nodes))
 
-    def ber_theory(self, phases: NDArray[np.float64]) -> dict[str, float]:
+    def ber_theory(self, phases: RealArray) -> dict[str, float]:
         """Means over users and subcarriers of the exact conditional BER, and of Gaussian theory at two SINRs."""
         from disac.experiments.theory.ber import average_sinr_ber, conditional_ber, gaussian_ber
 
         if self.scenario.n_users == 0:
             return {}
-        gains = self._gains(phases)
+        sent, gains = self.transmission, self.gains(phases)
         noise = self.scenario.noise_comm_per_subcarrier
+        average = average_sinr_ber(self.scenario, sent.comm_precoders, sent.radar_precoders, sent.order)
         return {
-            "ber_theory": float(np.mean(conditional_ber(*gains, noise, self.order, self.radar))),
-            "ber_theory_gaussian": float(np.mean(gaussian_ber(*gains, noise, self.order))),
-            "ber_theory_average_sinr": float(
-                np.mean(
-                    average_sinr_ber(self.scenario, self.case.comm_precoders, self.case.radar_precoders, self.order)
-                )
-            ),
+            "ber_theory": float(np.mean(conditional_ber(*gains, noise, sent.order, sent.radar))),
+            "ber_theory_gaussian": float(np.mean(gaussian_ber(*gains, noise, sent.order))),
+            "ber_theory_average_sinr": float(np.mean(average)),
         }
 
-    def _gains(self, phases: NDArray[np.float64]) -> tuple[ComplexArray, ComplexArray]:
+    def gains(self, phases: RealArray) -> tuple[ComplexArray, ComplexArray]:
+        """Gains of all data and radar streams at every user; see :func:`disac.simulator.effective_channels`."""
         from disac.simulator import effective_channels
 
-        return effective_channels(self.scenario, self.case.comm_precoders, self.case.radar_precoders, phases)
+        sent = self.transmission
+        return effective_channels(self.scenario, sent.comm_precoders, sent.radar_precoders, phases)
 
     def run(self, key: TrialKey) -> dict[str, Scalar]:
-        """Transmit, receive, localize, detect and compare with the bounds at the truth of this trial.
+        """The record of one trial."""
+        return self.record(self.outcome(key))
+
+    def outcome(self, key: TrialKey) -> Outcome:
+        """Transmit, receive, localize with every estimator, and take the bounds at the truth of this trial.
+
+        Raises
+        ------
+        NoEstimate : the one estimator of the run refused. Where there are several, a refusal is an estimate of None.
+        Unidentifiable : no estimator of the run has a bound.
+        """
+        seen = self.transmission.observe(key)
+        samples, gains = np.empty((0, self.scenario.n_subcarriers, self.scenario.n_symbols), dtype=complex), {}
+        if self.scenario.n_users:
+            samples = self.transmission.users_samples(seen, key)
+            gains["known"] = np.einsum("uul->ul", self.gains(seen.phases)[0])
+            if self.n_pilots:
+                gains["estimated"] = self._estimated_gains(seen.phases, key)
+        return Outcome(seen, self._estimates(seen), self._bounds(seen), samples, gains)
+
+    def _estimates(self, seen: Observation) -> dict[str, HasPositions | None]:
+        estimates: dict[str, HasPositions | None] = {}
+        for name, localize in zip(self.estimators, self.localizers, strict=True):
+            try:
+                of_statistics = hasattr(localize, "from_statistics")
+                estimates[name] = (
+                    localize.from_statistics(seen.statistics) if of_statistics else localize(seen.X, seen.Y)
+                )
+            except NoEstimate:
+                if len(self.estimators) == 1:
+                    raise
+                estimates[name] = None
+        return estimates
+
+    def _bounds(self, seen: Observation) -> dict[str, RealArray]:
+        from disac.designs import Unidentifiable, crb_of_operator, sample_covariances
+
+        s, sent = self.scenario, sample_covariances(seen.X)
+        turned = s.amplitudes * np.exp(1j * (seen.phases[None, :] - seen.phases[:, None]))[..., None]
+        bounds = {}
+        for bound, fisher in self.fishers.items():
+            try:
+                bounds[bound] = crb_of_operator(fisher.with_amplitudes(turned), sent) / s.n_symbols
+            except Unidentifiable:
+                if len(self.fishers) == 1:
+                    raise
+        return bounds
+
+    def record(self, outcome: Outcome) -> dict[str, Scalar]:
+        """The outcome as columns.
 
         ``independent_groups`` counts the resource elements whose bit errors are independent given the channels: all of
         them where one node serves each subcarrier, one group where the trial's phases are common to all. With estimated
         channels the symbols of a subcarrier share one estimate: ``independent_groups_estimated`` counts subcarriers.
         """
-        from disac.simulator import draw_streams, transmit
+        from disac.simulator import measured_snr
 
-        s, case = self.scenario, self.case
-        phases = self.draw_phases(key)
-        streams = draw_streams(
-            s,
-            case.radar_precoders.shape[-1],
-            order=self.order,
-            radar=self.radar,
-            bit_rng=key.generator(Purpose.BITS),
-            radar_rng=key.generator(Purpose.RADAR),
-        )
-        X = transmit(case.comm_precoders, case.radar_precoders, streams)
-        record: dict[str, Scalar] = {f"phase_{n}_rad": float(phase) for n, phase in enumerate(phases)}
-        record.update(self._sense(X, phases, key))
-        if s.n_users:
-            record.update(self._communicate(X, streams.bits, phases, key))
+        seen = outcome.observation
+        record: dict[str, Scalar] = {f"phase_{n}_rad": float(phase) for n, phase in enumerate(seen.phases)}
+        record["snr_sense"] = measured_snr(self.transmission.echoes(seen), seen.Y)
+        for index, (kind, localizer) in enumerate(zip(self.kinds, self.localizers, strict=True)):
+            found, prefix = outcome.estimates[kind.name], estimator_prefix(index, kind.name)
+            if found is not None and kind.bound in outcome.bounds:
+                columns = self._localization(found, outcome.bounds[kind.bound])
+                record.update({f"{prefix}{name}": value for name, value in columns})
+                if hasattr(localizer, "missed"):
+                    record[f"{prefix}search_missed"] = localizer.missed(seen.statistics, found, self.scenario.targets)
+        if self.scenario.n_users:
+            record.update(self._detection(outcome))
         return record
 
-    def draw_phases(self, key: TrialKey) -> NDArray[np.float64]:
-        """Inter-node phases of a trial (N,) [rad]: unknown, so uniform."""
-        return key.generator(Purpose.PHASES).uniform(0.0, 2 * np.pi, self.scenario.n_nodes)
-
-    def _sense(self, X: ComplexArray, phases: NDArray[np.float64], key: TrialKey) -> dict[str, Scalar]:
-        from disac.designs import crb_of_operator, sample_covariances
-        from disac.estimators import sufficient_statistics
+    def _localization(self, estimate: HasPositions, bound: RealArray) -> Iterator[tuple[str, Scalar]]:
+        """Columns of one estimator; those of a diagnosis that its estimate does not give are left out."""
         from disac.experiments.statistics.metrics import position_errors
-        from disac.simulator import measured_snr, synthesize
 
         s = self.scenario
-        Y = synthesize(s, X, rng=key.generator(Purpose.SENSE_NOISE), phases=phases)
-        statistics = sufficient_statistics(X, Y)
-        estimate = self.localizer.from_statistics(statistics)
-        turned = s.amplitudes * np.exp(1j * (phases[None, :] - phases[:, None]))[..., None]
-        bound = crb_of_operator(self.fisher.with_amplitudes(turned), sample_covariances(X)) / s.n_symbols
         errors = position_errors(estimate.positions, s.targets)
         stacked = errors.T.ravel()
-        record: dict[str, Scalar] = {
-            "snr_sense": measured_snr(synthesize(s, X, phases=phases), Y),
-            "sq_error_m2": float(np.sum(errors**2)),
-            "crb_m2": float(np.trace(bound)),
-            "crb_squared_m4": float(np.sum(bound**2)),
-            "mahalanobis2": float(stacked @ np.linalg.solve(bound, stacked)),
-            "converged": bool(estimate.converged),
-            "at_edge": bool(np.any(estimate.at_edge)),
-            "search_missed": self.localizer.missed(statistics, estimate, s.targets),
-            "gradient_norm": float(estimate.gradient_norm),
-            "iterations": int(estimate.iterations),
-        }
+        yield "sq_error_m2", float(np.sum(errors**2))
+        yield "crb_m2", float(np.trace(bound))
+        yield "crb_squared_m4", float(np.sum(bound**2))
+        yield "mahalanobis2", float(stacked @ np.linalg.solve(bound, stacked))
+        claimed = getattr(estimate, "covariance", None)
+        if claimed is not None:
+            yield "claimed_m2", float(np.trace(claimed))
+        yield "converged", bool(getattr(estimate, "converged", True))
+        edge = np.any((estimate.positions <= s.area[:, 0]) | (estimate.positions >= s.area[:, 1]))
+        yield "at_edge", bool(getattr(estimate, "at_edge", edge))
+        for name, kind in (("gradient_norm", float), ("iterations", int)):
+            if hasattr(estimate, name):
+                yield name, kind(getattr(estimate, name))
         for k in range(s.n_targets):
             for axis, name in enumerate("xy"):
-                record[f"error_{name}{k}_m"] = float(errors[k, axis])
-                record[f"crb_{name}{k}_m2"] = float(bound[axis * s.n_targets + k, axis * s.n_targets + k])
-        return record
+                yield f"error_{name}{k}_m", float(errors[k, axis])
+                yield f"crb_{name}{k}_m2", float(bound[axis * s.n_targets + k, axis * s.n_targets + k])
 
-    def _communicate(
-        self, X: ComplexArray, bits: NDArray[np.uint8], phases: NDArray[np.float64], key: TrialKey
-    ) -> dict[str, Scalar]:
+    def _detection(self, outcome: Outcome) -> dict[str, Scalar]:
         from disac.estimators import count_bit_errors, detect
-        from disac.simulator import measured_snr, receive_users
+        from disac.simulator import measured_snr
 
-        s = self.scenario
-        clean = receive_users(s, X, phases=phases)
-        y = receive_users(s, X, rng=key.generator(Purpose.USER_NOISE), phases=phases)
-        own = np.einsum("uul->ul", self._gains(phases)[0])
+        s, seen, order = self.scenario, outcome.observation, self.transmission.order
+        bits = seen.streams.bits
         record: dict[str, Scalar] = {
-            "snr_comm": measured_snr(clean, y),
-            "bits": int(bits[0].size),
+            "snr_comm": measured_snr(self.transmission.users_samples(seen), outcome.users_samples),
+            "bits": int(bits.size),
             "independent_groups": s.n_subcarriers * s.n_symbols if self.single_node_subcarriers else 1,
         }
-        gains: dict[str, NDArray[np.complexfloating[Any, Any]]] = {"known": own}
-        if self.n_pilots:
-            gains["estimated"] = self._estimated_gains(phases, key)
+        if "estimated" in outcome.users_gains:
             record["independent_groups_estimated"] = s.n_subcarriers if self.single_node_subcarriers else 1
-        for kind, gain in gains.items():
-            errors = count_bit_errors(detect(y, gain, self.order), bits)
+        for kind, gain in outcome.users_gains.items():
+            errors = count_bit_errors(detect(outcome.users_samples, gain, order), bits)
             for u in range(s.n_users):
                 record[f"bit_errors_{kind}_u{u}"] = int(errors[u])
             if kind == "known":
                 record["bit_errors"] = int(errors.sum())
-        theory = self.fixed_ber_theory if self.single_node_subcarriers else self.ber_theory(phases)
-        record.update(theory)
-        if "estimated" in gains:
-            record["ber_estimated_theory"] = self._ber_theory_of(gains["estimated"], phases)
+        record.update(self.fixed_ber_theory if self.single_node_subcarriers else self.ber_theory(seen.phases))
+        if "estimated" in outcome.users_gains:
+            record["ber_estimated_theory"] = self._ber_theory_of(outcome.users_gains["estimated"], seen.phases)
         return record
 
-    def _ber_theory_of(self, estimates: NDArray[np.complexfloating[Any, Any]], phases: NDArray[np.float64]) -> float:
+    def _ber_theory_of(self, estimates: AnyComplexArray, phases: RealArray) -> float:
         from disac.experiments.theory.ber import conditional_ber
 
-        noise = self.scenario.noise_comm_per_subcarrier
-        rates = conditional_ber(*self._gains(phases), noise, self.order, self.radar, estimates=estimates)
+        noise, sent = self.scenario.noise_comm_per_subcarrier, self.transmission
+        rates = conditional_ber(*self.gains(phases), noise, sent.order, sent.radar, estimates=estimates)
         return float(np.mean(rates))
 
-    def _estimated_gains(self, phases: NDArray[np.float64], key: TrialKey) -> NDArray[np.complexfloating[Any, Any]]:
+    def _estimated_gains(self, phases: RealArray, key: TrialKey) -> AnyComplexArray:
         """Users' gains from a preamble that is sent with the same precoders, radar sequences included."""
         from disac.estimators import estimate_gains, pilot_symbols
-        from disac.simulator import Streams, draw_streams, receive_users, transmit
+        from disac.simulator import draw_streams, receive_users, transmit
 
+        sent = self.transmission
         s = self.scenario.replace(n_symbols=self.n_pilots)
         rng = key.generator(Purpose.PILOTS)
-        drawn = draw_streams(
-            s,
-            self.case.radar_precoders.shape[-1],
-            order=4,
-            radar=self.radar,
-            bit_rng=rng,
-            radar_rng=rng,
-        )
+        n_streams = sent.radar_precoders.shape[-1]
+        drawn = draw_streams(s, n_streams, order=4, radar=sent.radar, bit_rng=rng, radar_rng=rng)
         pilots = pilot_symbols(s.n_users, s.n_subcarriers, self.n_pilots)
-        X = transmit(
-            self.case.comm_precoders,
-            self.case.radar_precoders,
-            Streams(bits=drawn.bits, data=pilots, radar=drawn.radar),
-        )
-        return estimate_gains(receive_users(s, X, rng=rng, phases=phases), pilots)
+        X = transmit(sent.comm_precoders, sent.radar_precoders, replace(drawn, data=pilots))
+        noise = key.generator(Purpose.PILOT_NOISE)
+        return estimate_gains(receive_users(s, X, rng=noise, phases=phases), pilots)

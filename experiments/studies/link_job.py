@@ -16,14 +16,18 @@ import tomli_w
 from disac.experiments.runs.folder import STORE, records_kept
 from disac.experiments.runs.reading import read_toml
 from disac.experiments.runs.tables import write_csv
+from disac.experiments.statistics.pairs import pair_rows
 from disac.experiments.statistics.summary import Row, infeasible_row, summarize_point
-from disac.experiments.studies.link import LinkCase, LinkExperiment, at_snr
+from disac.experiments.studies.link import LinkCase, LinkExperiment, LinkTrial, at_snr
+from disac.experiments.studies.link_columns import own_record
 from disac.experiments.trials.keys import point_key
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
     from disac.designs import DesignResult
     from disac.designs.precoding.files import SavedPrecoders
+    from disac.estimators.base import EstimatorKind
+    from disac.experiments.runs.store import PointStatus
     from disac.experiments.trials.stopping import StoppingPolicy
 
 
@@ -44,7 +48,7 @@ class LinkJob:
     def fields(self) -> tuple[str, ...]:
         """Names of the points' fields, in the order of the table's columns."""
         every = [*self.experiment.points(), *(point for point, _ in self.infeasible)]
-        return tuple(dict.fromkeys(name for point in every for name in point))
+        return tuple(dict.fromkeys([*(name for point in every for name in point), "estimator"]))
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ def save_job(
         "stopping": _without_none(policy_to_dict(stopping)),
         "snr_db": list(e.snr_db),
         "modulations": list(e.modulations),
-        "modes": list(e.modes),
+        "estimators": list(e.estimators),
         "radar": e.radar,
         "n_pilots": e.n_pilots,
         **({} if shard is None else {"shard": list(shard)}),
@@ -249,7 +253,7 @@ def _job_of(settings: dict[str, Any], folder: Path) -> tuple[LinkJob, int, Stopp
         cases=tuple(cases),
         snr_db=tuple(settings["snr_db"]),
         modulations=tuple(settings["modulations"]),
-        modes=tuple(settings["modes"]),
+        estimators=tuple(settings["estimators"]),
         radar=settings["radar"],
         n_pilots=settings["n_pilots"],
     )
@@ -261,7 +265,7 @@ def _job_of(settings: dict[str, Any], folder: Path) -> tuple[LinkJob, int, Stopp
 
 
 def joined_job(jobs: Sequence[LinkJob]) -> LinkJob:
-    """The job of runs of one campaign, merged: every SNR, modulation and mode of one of them, combined."""
+    """The job of runs of one campaign, merged: every SNR and modulation of one of them, combined."""
     experiments = [job.experiment for job in jobs]
     snr_db = list(dict.fromkeys(snr for e in experiments for snr in e.snr_db))
     if all(list(e.snr_db) == sorted(e.snr_db) for e in experiments):
@@ -270,7 +274,6 @@ def joined_job(jobs: Sequence[LinkJob]) -> LinkJob:
         experiments[0],
         snr_db=tuple(snr_db),
         modulations=tuple(dict.fromkeys(name for e in experiments for name in e.modulations)),
-        modes=tuple(dict.fromkeys(name for e in experiments for name in e.modes)),
     )
     infeasible = {point_key(point): (point, reason) for job in jobs for point, reason in job.infeasible}
     return LinkJob(experiment, tuple(infeasible.values()))
@@ -335,8 +338,10 @@ def run_job(
 
 def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
     """Rows of all points from the stored records, written as ``summary.csv`` with the pictures beside it."""
+    rows, errors = _rows(job, folder, seed) if job.experiment.cases else ([], [])
+    pair_rows(rows, errors, job.fields, seed)
     blank = dict.fromkeys(job.fields)
-    rows = [blank | row for row in _rows(job, folder, seed)]
+    rows = [blank | row for row in rows]
     rows += [infeasible_row(blank | point, reason) for point, reason in job.infeasible]
     write_csv(rows, folder / "summary.csv")
     try:
@@ -346,25 +351,54 @@ def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
     return rows
 
 
-def _rows(job: LinkJob, folder: Path, seed: int) -> Iterator[Row]:
+def _rows(job: LinkJob, folder: Path, seed: int) -> tuple[list[Row], list[dict[int, float]]]:
+    """One row per point and estimator, and the squared errors of each by trial."""
     from disac.experiments.runs.store import RunReader
 
-    if not job.experiment.cases:
-        return
+    rows: list[Row] = []
+    errors: list[dict[int, float]] = []
     with RunReader(folder / STORE) as run:
         held = {point.key: point for point in run.points()}
         for point in job.experiment.points():
             stored = held.get(point_key(point))
             if stored is None:
                 continue  # a merged run may lack some
-            yield summarize_point(
-                point,
-                [record for _, record in run.records(stored.key)],
-                failed=stored.failed,
-                expected_crb_m2=job.experiment.prepare(point).expected_crb_m2,
-                seed=seed,
-                stop_reason=stored.stop.text if stored.stop else "interrupted",
-            )
+            trials, context = run.records(stored.key), job.experiment.prepare(point)
+            for index, kind in enumerate(context.kinds):
+                own = {
+                    trial: found
+                    for trial, record in trials
+                    if (found := own_record(record, index, context.estimators)) is not None
+                }
+                rows.append(_row({**point, "estimator": kind.name}, stored, own, len(trials), context, kind, seed))
+                errors.append({trial: float(record["sq_error_m2"]) for trial, record in own.items()})
+    return rows, errors
+
+
+def _row(
+    point: dict[str, Any],
+    stored: PointStatus,
+    own: Mapping[int, Mapping[str, Any]],
+    n_records: int,
+    context: LinkTrial,
+    kind: EstimatorKind,
+    seed: int,
+) -> Row:
+    """The row of one estimator at one point."""
+    from disac.designs import Unidentifiable
+
+    try:
+        expected = context.expected_crb_m2(kind.bound)
+    except Unidentifiable as error:
+        return {**point, "trials": 0, "failed": stored.failed + n_records, "status": f"unidentifiable: {error}"}
+    return summarize_point(
+        point,
+        list(own.values()),
+        failed=stored.failed + n_records - len(own),
+        expected_crb_m2=expected,
+        seed=seed,
+        stop_reason=stored.stop.text if stored.stop else "interrupted",
+    )
 
 
 def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:
@@ -390,8 +424,7 @@ def _theory_between(experiment: LinkExperiment) -> Iterator[Row]:
     if len(experiment.snr_db) < 2:
         return
     grid = np.arange(min(experiment.snr_db), max(experiment.snr_db) + 0.5)
-    shown = [point for point in experiment.points() if point["mode"] == experiment.modes[0]]
-    for point in (point for point in shown if point["snr_db"] == experiment.snr_db[0]):
+    for point in (point for point in experiment.points() if point["snr_db"] == experiment.snr_db[0]):
         if not experiment.prepare(point).single_node_subcarriers:
             continue
         for snr_db in grid:

@@ -10,7 +10,7 @@ two of as many cases as the node has tones. The first realizations are localized
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from disac.experiments.studies.sidelobe_sweep import equal_energies, profile_levels
 from disac.experiments.trials.experiment import Column, Record
-from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, common_generator, plain_point
+from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
+from disac.experiments.trials.observation import Transmission
 from disac.simulator import Scenario
 from disac.simulator.geometry import SPEED_OF_LIGHT
 from disac.simulator.presets import PAPER_NODES_M
@@ -27,7 +28,6 @@ from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 
 if TYPE_CHECKING:
     from disac.designs import DesignResult
-    from disac.estimators import Localizer
 
 ComplexArray = NDArray[np.complex128]
 
@@ -159,14 +159,15 @@ class ParetoSweep:
 
     def drawn(self, key: TrialKey) -> Scenario:
         """The scenario with the amplitudes and channels of a trial: links of one modulus per target, random phases."""
-        seeds = [int(common_generator(key, p).integers(2**63 - 1)) for p in (Purpose.AMPLITUDE, Purpose.CHANNEL)]
+        common = key.of_all_points()
+        seeds = [int(common.generator(purpose).integers(2**63 - 1)) for purpose in (Purpose.AMPLITUDE, Purpose.CHANNEL)]
         amplitudes = RandomAmplitudes(seed=seeds[0], fading="constant").draw(self.scenario.n_nodes, 2)
         amplitudes = amplitudes * np.array([1.0, 10 ** (self.weak_db / 20)])
         return self.scenario.replace(amplitudes=amplitudes, channels=RandomChannels(seed=seeds[1]))
 
     def _record(self, point: Point, key: TrialKey) -> Record:
         from disac.designs import Infeasible, SidelobesInfeasible, crb, design
-        from disac.estimators import Localizer
+        from disac.estimators import estimator
 
         record: Record = {name: float("nan") for name in self.columns}
         scenario = self.drawn(key)
@@ -183,9 +184,12 @@ class ParetoSweep:
         record |= {"feasible": True, "rcrb_m": result.rcrb_m, "gap": float(result.gap)}
         record["pslr_db"] = max(self._levels(result, None))
         record["crb_m2"] = float(np.trace(crb(scenario, result.covariances, n_symbols=scenario.n_symbols)))
-        rng = common_generator(key, Purpose.PHASES)
-        localizer = Localizer(scenario) if self.localized else None
-        seen = [self._transmission(result, key, rng, localizer, i) for i in range(self.realizations)]
+        localizer = estimator("ml")(scenario) if self.localized else None
+        common = key.of_all_points()
+        seen = [
+            self._realization(result, common.repeated(i), localizer if i < self.localized else None)
+            for i in range(self.realizations)
+        ]
         levels, hits, errors = zip(*seen, strict=True)
         record |= {
             "realized_pslr_db": float(np.mean(levels)),
@@ -211,21 +215,20 @@ class ParetoSweep:
             levels.append(profile_levels(spectrum)["pslr_db"])
         return levels
 
-    def _transmission(
-        self, result: DesignResult, key: TrialKey, rng: np.random.Generator, localizer: Localizer | None, index: int
+    def _realization(
+        self, result: DesignResult, key: TrialKey, localizer: Callable[..., Any] | None
     ) -> tuple[float, int, float]:
         """Mean realized PSLR [dB], nodes that found the weak target, and squared error of the positions [m^2]."""
         from disac.experiments.statistics.metrics import position_errors
-        from disac.simulator import draw_streams, synthesize, transmit
 
-        turns = np.exp(2j * np.pi * rng.uniform(size=result.scenario.amplitudes.shape))
+        turns = np.exp(2j * np.pi * key.generator(Purpose.TARGET_PHASES).uniform(size=result.scenario.amplitudes.shape))
         s = result.scenario.replace(amplitudes=result.scenario.amplitudes * turns)
-        streams = draw_streams(s, result.radar_precoders.shape[-1], order=self.order, bit_rng=rng, radar_rng=rng)
-        X: ComplexArray = transmit(result.comm_precoders, result.radar_precoders, streams)
-        Y = synthesize(s, X, rng=rng)
+        sent = Transmission(s, result.comm_precoders, result.radar_precoders, order=self.order, known_phases=True)
+        seen = sent.observe(key)
+        X, Y = seen.X, seen.Y
         found = sum(self._finds_weak(s, X, Y, node) for node in range(s.n_nodes))
         error = 0.0
-        if localizer is not None and index < self.localized:
+        if localizer is not None:
             error = float(np.sum(position_errors(localizer(X, Y).positions, s.targets) ** 2))
         return float(np.mean(self._levels(result, X))), found, error
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.trials.experiment import Column, Record
-from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, common_generator, plain_point
+from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
 from disac.simulator import Scenario
 from disac.simulator.random_models import RandomAmplitudes, RandomChannels
 
@@ -170,7 +170,7 @@ def redraw(scenario: Scenario, key: TrialKey) -> Scenario:
     """The scenario with the amplitudes and channels of a trial, whatever the key's point; other settings are kept."""
     amplitudes = scenario.amplitude_model or RandomAmplitudes(seed=0)
     channels = scenario.channel_model or RandomChannels(seed=0)
-    seeds = (int(common_generator(key, p).integers(2**63 - 1)) for p in (Purpose.AMPLITUDE, Purpose.CHANNEL))
+    seeds = (int(key.of_all_points().generator(p).integers(2**63 - 1)) for p in (Purpose.AMPLITUDE, Purpose.CHANNEL))
     return scenario.replace(
         amplitudes=amplitudes.model_copy(update={"seed": next(seeds)}),
         channels=channels.model_copy(update={"seed": next(seeds)}),
@@ -185,8 +185,8 @@ def draw_symbols(result: DesignResult, order: int, n_symbols: int, key: TrialKey
         result.scenario.replace(n_symbols=n_symbols),
         result.radar_precoders.shape[-1],
         order=order,
-        bit_rng=common_generator(key, Purpose.BITS),
-        radar_rng=common_generator(key, Purpose.RADAR),
+        bit_rng=key.of_all_points().generator(Purpose.BITS),
+        radar_rng=key.of_all_points().generator(Purpose.RADAR),
     )
     sent: NDArray[np.complex128] = transmit(result.comm_precoders, result.radar_precoders, streams)
     return sent

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.studies.echo_trial import EchoTrial
+from disac.estimators import estimator
 from disac.experiments.studies.link import at_snr
 from disac.experiments.trials.experiment import Column, Record, content_digest
 from disac.experiments.trials.keys import Point, PointValue, TrialKey
+from disac.experiments.trials.observation import Transmission
 from disac.simulator import Scenario
 
 RealArray = NDArray[np.float64]
@@ -37,6 +38,14 @@ class ThresholdCase:
     def digest(self) -> str:
         """Hash of the precoders and of what is known (hexadecimal)."""
         return content_digest("known phases" if self.known_phases else "", self.comm_precoders, self.radar_precoders)
+
+
+@dataclass(frozen=True)
+class ThresholdTrial:
+    """What is sent at one point, and maximum likelihood of the position."""
+
+    transmission: Transmission
+    localizer: Any
 
 
 @dataclass(frozen=True)
@@ -72,26 +81,23 @@ class ThresholdSweep:
         """Every case at each of its SNRs."""
         return [{"design": case.label, "snr_db": snr} for case in self.cases for snr in case.snr_db]
 
-    def prepare(self, point: Point) -> EchoTrial:
+    def prepare(self, point: Point) -> ThresholdTrial:
         """The echoes of the point's design at its SNR."""
         (case,) = (case for case in self.cases if case.label == point["design"])
-        return EchoTrial(
-            at_snr(self.scenario, float(point["snr_db"])),
-            case.comm_precoders,
-            case.radar_precoders,
-            known_phases=case.known_phases,
-        )
+        scenario = at_snr(self.scenario, float(point["snr_db"]))
+        sent = Transmission(scenario, case.comm_precoders, case.radar_precoders, known_phases=case.known_phases)
+        return ThresholdTrial(sent, estimator("ml")(scenario))
 
-    def run(self, context: EchoTrial, keys: Sequence[TrialKey]) -> list[Record]:
+    def run(self, context: ThresholdTrial, keys: Sequence[TrialKey]) -> list[Record]:
         """One record per key."""
         return [self._record(context, key) for key in keys]
 
     @staticmethod
-    def _record(context: EchoTrial, key: TrialKey) -> Record:
-        statistics = context.observe(key)
+    def _record(context: ThresholdTrial, key: TrialKey) -> Record:
+        statistics, truth = context.transmission.observe(key).statistics, context.transmission.scenario.targets
         estimate = context.localizer.from_statistics(statistics)
-        error = estimate.positions[0] - context.scenario.targets[0]
-        at_truth = context.localizer.criterion(statistics, context.scenario.targets)
+        error = estimate.positions[0] - truth[0]
+        at_truth = context.localizer.criterion(statistics, truth)
         return {
             "sq_error_m2": float(np.sum(error**2)),
             "error_x_m": float(error[0]),

@@ -158,7 +158,7 @@ def cases(scenes: Sequence[SceneThresholds], n_draws: int, seed: int) -> tuple[C
                 "phases": phases,
                 "sinr_db": threshold,
                 "modulation": _modulation(threshold),
-                "mode": "hybrid",
+                "estimator": "ml",
                 "draw": draw,
             }.items()
         )
@@ -205,7 +205,7 @@ class DesignTrials:
     @property
     def bits(self) -> int:
         """Bits of one user in one trial."""
-        return int(self.points[0].columns["bits"][0])
+        return int(self.points[0].columns["bits"][0]) // self.n_users
 
     @cached_property
     def n_elements(self) -> int:

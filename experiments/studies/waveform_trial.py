@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from disac.designs.precoders import phase_averaged_powers
 from disac.experiments.paper.scenarios import PaperScenario
-from disac.experiments.studies.link import BOUND_OF_MODE, MODULATIONS, LinkCase, LinkTrial
+from disac.experiments.studies.link import MODULATIONS, LinkTrial, Outcome
 from disac.experiments.trials.experiment import Record
-from disac.experiments.trials.keys import Point, PointValue, Purpose, TrialKey, plain_point
+from disac.experiments.trials.keys import Point, PointValue, TrialKey, plain_point
+from disac.experiments.trials.observation import Transmission
 
 if TYPE_CHECKING:
     from disac.designs import DesignResult
 
 RealArray = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
 Case = tuple[tuple[str, PointValue], ...]
 
 OUTAGE_MARGIN = 1e-4
@@ -76,8 +76,8 @@ class WaveformSweep:
 
     Attributes
     ----------
-    cases : points; each names ``design``, ``sinr_db``, ``phases`` (random or known), ``modulation``, ``mode``, ``draw``
-        (number of the draw of channels and amplitudes), fields of :class:`PaperScenario` and, optionally,
+    cases : points; each names ``design``, ``sinr_db``, ``phases`` (random or known), ``modulation``, ``estimator``,
+        ``draw`` (number of the draw of channels and amplitudes), fields of :class:`PaperScenario` and, optionally,
         ``area_side_m``, the side of the square search area.
     draw_seed : seed of the draws.
     """
@@ -86,6 +86,7 @@ class WaveformSweep:
     draw_seed: int
 
     name = "paper-waveform"
+    compared: ClassVar[tuple[str, ...]] = ("phases",)
 
     def config(self) -> dict[str, Any]:
         """What, besides the points, decides a record."""
@@ -108,17 +109,14 @@ class WaveformSweep:
         if "area_side_m" in point:
             centre, half = np.mean(scenario.area, axis=1), float(point["area_side_m"]) / 2
             scenario = scenario.replace(area=np.stack([centre - half, centre + half], axis=1))
-        return WaveformTrial(
-            case=LinkCase((), scenario, sent.comm_precoders, sent.radar_precoders),
-            scenario=scenario,
+        transmission = Transmission(
+            scenario,
+            sent.comm_precoders,
+            sent.radar_precoders,
             order=MODULATIONS[str(point["modulation"])],
-            mode=str(point["mode"]),
-            radar="constant-modulus",
-            n_pilots=0,
-            search=None,
-            sinr=10 ** (float(point["sinr_db"]) / 10),
             known_phases=point["phases"] == "known",
         )
+        return WaveformTrial(LinkTrial(transmission, (str(point["estimator"]),)), 10 ** (float(point["sinr_db"]) / 10))
 
     def run(self, context: WaveformTrial, keys: Sequence[TrialKey]) -> list[Record]:
         """One record per key."""
@@ -134,78 +132,71 @@ def _designed(name: str, shape: PaperScenario, key: TrialKey, sinr_db: float) ->
 
 
 @dataclass(frozen=True)
-class WaveformTrial(LinkTrial):
-    """The link with the inter-node phases known, those that the design was made for, or unknown; SINR and outage.
+class WaveformTrial:
+    """The link with what the paper's claims need besides: expected bound at the trial's phases, SINR and outage.
 
     Attributes
     ----------
-    sinr : the threshold, linear.
-    known_phases : whether the phases are those of the design, zero, in every trial.
+    link : LinkTrial
+        The link with one estimator.
+    sinr : float
+        The threshold, linear.
     """
 
+    link: LinkTrial
     sinr: float
-    known_phases: bool
 
-    def draw_phases(self, key: TrialKey) -> RealArray:
-        """Zero where the phases are known, else uniform."""
-        return np.zeros(self.scenario.n_nodes) if self.known_phases else super().draw_phases(key)
+    def run(self, key: TrialKey) -> Record:
+        """The link's record with ``expected_m2``, the users' powers and their outages."""
+        outcome = self.link.outcome(key)
+        record = self.link.record(outcome)
+        for name, values in self._powers(outcome).items():
+            record |= {f"{name}_u{u}": value for u, value in enumerate(values)}
+        return {**record, "expected_m2": self._expected_m2(outcome.observation.phases)}
 
-    def run(self, key: TrialKey) -> dict[str, Any]:
-        """The link's record with the bound expected at the trial's phases, ``expected_m2``."""
-        phases = self.draw_phases(key)
-        return {**super().run(key), "expected_m2": self._expected_m2(phases)}
+    @cached_property
+    def _expected_m2_of_any_phases(self) -> float:
+        return float(self.link.expected_crb_m2(self.link.kinds[0].bound).sum())
 
     def _expected_m2(self, phases: RealArray) -> float:
         from disac.designs.bounds.phases import crb_over_phases
 
         if self._uncorrelated_nodes:
-            return float(self.expected_crb_m2.sum())
-        bound = crb_over_phases(self.scenario, self._covariances, phases[None, :], BOUND_OF_MODE[self.mode])
-        return float(bound[0]) / self.scenario.n_symbols
-
-    @cached_property
-    def _covariances(self) -> ComplexArray:
-        from disac.designs import transmitted_covariances
-
-        return transmitted_covariances(self.case.comm_precoders, self.case.radar_precoders)
+            return self._expected_m2_of_any_phases
+        s, covariances = self.link.scenario, self.link.transmission.covariances
+        bound = crb_over_phases(s, covariances, phases[None, :], self.link.kinds[0].bound)
+        return float(bound[0]) / s.n_symbols
 
     @cached_property
     def _uncorrelated_nodes(self) -> bool:
         """Whether the signals of different nodes are uncorrelated, so that phases cannot change the expected bound."""
-        n = self.scenario.n_nodes
-        blocks = np.abs(self._covariances).reshape(len(self._covariances), n, -1, n, self.scenario.n_tx).copy()
+        s, covariances = self.link.scenario, self.link.transmission.covariances
+        n = s.n_nodes
+        blocks = np.abs(covariances).reshape(len(covariances), n, -1, n, s.n_tx).copy()
         blocks[:, range(n), :, range(n)] = 0
         return not blocks.any()
 
     @cached_property
     def stated_powers(self) -> tuple[RealArray, RealArray]:
         """(U,) useful and disturbing powers of Eq. (7), a mean over the phases, summed over subcarriers."""
-        useful, disturbing = phase_averaged_powers(self.scenario, self.case.comm_precoders, self.case.radar_precoders)
+        sent = self.link.transmission
+        useful, disturbing = phase_averaged_powers(self.link.scenario, sent.comm_precoders, sent.radar_precoders)
         return useful.sum(axis=1), disturbing.sum(axis=1)
 
-    def _communicate(
-        self, X: ComplexArray, bits: NDArray[np.uint8], phases: RealArray, key: TrialKey
-    ) -> dict[str, int | float | complex | str | bool]:
-        """The link's record with the powers that users measure about their known gain, and the outages."""
+    def _powers(self, outcome: Outcome) -> dict[str, list[float] | list[int]]:
+        """Per user: powers measured about its known gain and stated by Eq. (7), and subcarriers in outage."""
         from disac.experiments.theory.ber import realized_sinr
-        from disac.simulator import receive_users
-        from disac.simulator.qam import modulate
 
-        s = self.scenario
-        record = super()._communicate(X, bits, phases, key)
-        gains = self._gains(phases)
-        y = receive_users(s, X, rng=key.generator(Purpose.USER_NOISE), phases=phases)
-        useful = np.einsum("uul->ul", gains[0])[..., None] * modulate(bits, self.order)[..., 0]
+        s, seen = self.link.scenario, outcome.observation
+        useful = outcome.users_gains["known"][..., None] * seen.streams.data
         received = np.sum(np.abs(useful) ** 2, axis=(1, 2)) / s.n_symbols
-        disturbance = np.sum(np.abs(y - useful) ** 2, axis=(1, 2)) / s.n_symbols
-        sinr = realized_sinr(*gains, s.noise_comm_per_subcarrier)
+        disturbance = np.sum(np.abs(outcome.users_samples - useful) ** 2, axis=(1, 2)) / s.n_symbols
+        sinr = realized_sinr(*self.link.gains(seen.phases), s.noise_comm_per_subcarrier)
         below = np.sum(sinr < self.sinr * (1 - OUTAGE_MARGIN), axis=1)
-        for u in range(s.n_users):
-            record |= {
-                f"useful_u{u}": float(received[u]),
-                f"disturbance_u{u}": float(disturbance[u]),
-                f"stated_useful_u{u}": float(self.stated_powers[0][u]),
-                f"stated_disturbance_u{u}": float(self.stated_powers[1][u]),
-                f"outages_u{u}": int(below[u]),
-            }
-        return record
+        return {
+            "useful": received.tolist(),
+            "disturbance": disturbance.tolist(),
+            "stated_useful": self.stated_powers[0].tolist(),
+            "stated_disturbance": self.stated_powers[1].tolist(),
+            "outages": below.tolist(),
+        }

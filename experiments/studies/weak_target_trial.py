@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.estimators import estimator
 from disac.experiments.statistics.metrics import position_errors
-from disac.experiments.studies.echo_trial import EchoTrial
 from disac.experiments.trials.experiment import Column, Record, content_digest
 from disac.experiments.trials.keys import Point, PointValue, TrialKey
+from disac.experiments.trials.observation import Transmission
 from disac.simulator import Scenario
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class WeakTargetSweep:
         """The echoes of the point's design."""
         (case,) = (case for case in self.cases if case.label == point["design"])
         level = float(point["weaker_db"]) if "weaker_db" in point else np.inf
-        return WeakTargetTrial(weakened(self.scenario, level), case.comm_precoders, case.radar_precoders)
+        sent = Transmission(weakened(self.scenario, level), case.comm_precoders, case.radar_precoders)
+        return WeakTargetTrial(sent)
 
     def run(self, context: WeakTargetTrial, keys: Sequence[TrialKey]) -> list[Record]:
         """One record per key."""
@@ -100,16 +102,26 @@ def weakened(scenario: Scenario, weaker_db: float) -> Scenario:
 
 
 @dataclass(frozen=True)
-class WeakTargetTrial(EchoTrial):
+class WeakTargetTrial:
     """The echoes of both targets, with the estimator of one target beside that of two."""
 
-    @cached_property
-    def single(self) -> Localizer:
-        """Estimator of one target."""
-        from disac.estimators import Localizer
+    transmission: Transmission
 
+    @property
+    def scenario(self) -> Scenario:
+        """What is true."""
+        return self.transmission.scenario
+
+    @cached_property
+    def both(self) -> Any:
+        """Maximum likelihood of two targets."""
+        return estimator("ml")(self.scenario)
+
+    @cached_property
+    def single(self) -> Any:
+        """Maximum likelihood of one target."""
         s = self.scenario
-        return Localizer(s.replace(targets=s.targets[:1], amplitudes=s.amplitudes[:, :, :1]))
+        return estimator("ml")(s.replace(targets=s.targets[:1], amplitudes=s.amplitudes[:, :, :1]))
 
     @cached_property
     def lobe_m(self) -> float:
@@ -125,8 +137,8 @@ class WeakTargetTrial(EchoTrial):
 
     def run(self, key: TrialKey) -> dict[str, Any]:
         """Localize one target and two, and look for the weak one in the criterion of one."""
-        statistics = self.observe(key)
-        one, two = (estimator.from_statistics(statistics) for estimator in (self.single, self.localizer))
+        statistics = self.transmission.observe(key).statistics
+        one, two = (localizer.from_statistics(statistics) for localizer in (self.single, self.both))
         gain = (two.criterion - one.criterion) / self.scenario.noise_sense_per_subcarrier
         peaks = two_peaks(self.single, self.single.surface(statistics), self.lobe_m)
         near = bool(np.any(np.hypot(*(peaks - self.scenario.targets[1]).T) < self.lobe_m))

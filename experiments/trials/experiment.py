@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from disac.experiments.trials.keys import Point, TrialKey
+from disac.experiments.trials.keys import Point, TrialKey, draw_key
 from disac.registration import installed_modules, missing_plugins, plugin_modules
 
 RecordValue: TypeAlias = bool | int | float | complex | str
@@ -51,6 +51,8 @@ class Experiment(Protocol):
       count.
     - ``from_config(config, points)``: class method that rebuilds the experiment, so that a stored run can be resumed
       and replayed by its file alone. A dataclass whose fields are all in ``config()`` needs none.
+    - ``compared``: names of point fields that choose a method, as "phases known" does, besides those of
+      :data:`disac.experiments.trials.keys.COMPARED`. Points that differ in them alone see the same random numbers.
     - ``from_folder(folder)``: the same from what lies beside the run's file, for an experiment whose configuration
       does not hold everything.
     """
@@ -77,6 +79,11 @@ def columns_of(experiment: Experiment) -> Mapping[str, Column]:
     """Declared columns of an experiment, empty when it declares none."""
     columns: Mapping[str, Column] = getattr(experiment, "columns", {})
     return columns
+
+
+def trial_key(experiment: Experiment, point: Point, seed: int, trial: int) -> TrialKey:
+    """Address of the randomness of one trial, the same at all points that the experiment compares."""
+    return TrialKey(seed, draw_key(point, getattr(experiment, "compared", ())), trial)
 
 
 def content_digest(text: str, *arrays: NDArray[Any]) -> str:

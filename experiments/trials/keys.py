@@ -1,12 +1,16 @@
-"""Keys of randomness: a trial's random streams are addressed by seed, point, trial and purpose, never by draw order."""
+"""Keys of randomness: a trial's random streams are addressed by seed, point, trial and purpose, never by draw order.
+
+Points that differ only in what is compared (design, estimator, modulation, ...) share their streams: common random
+numbers, so that a difference between them is one of the methods and not of the draws.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TypeAlias
 
@@ -32,6 +36,12 @@ class Purpose(IntEnum):
     BOOTSTRAP = 8
     PILOTS = 9
     GEOMETRY = 10
+    PILOT_NOISE = 11
+    TARGET_PHASES = 12
+
+
+COMPARED = frozenset({"design", "solver", "estimator", "mode", "modulation", "sinr_db", "sidelobe_db"})
+"""Point fields that choose a method and leave the world as it is: they enter no random stream."""
 
 
 def plain_point(fields: Point) -> dict[str, PointValue]:
@@ -70,6 +80,28 @@ def point_key(fields: Point) -> int:
     return int.from_bytes(digest, "big") >> 2 | 1 << 62
 
 
+def draw_key(fields: Point, compared: Collection[str] = ()) -> int:
+    """Key of a point's random streams: `point_key` of the fields that say what is true.
+
+    Parameters
+    ----------
+    fields : the point.
+    compared : fields that enter no random stream besides :data:`COMPARED`, by which an experiment compares too.
+
+    Examples
+    --------
+    >>> draw_key({"design": "p1", "snr_db": 0}) == draw_key({"design": "p2", "snr_db": 0})
+    True
+    >>> draw_key({"design": "p1", "snr_db": 0}) == draw_key({"design": "p1", "snr_db": 10})
+    False
+    """
+    left_out = COMPARED.union(compared)
+    return point_key({name: value for name, value in fields.items() if name not in left_out})
+
+
+_ALL_POINTS = point_key({"draw": "common to all points"})
+
+
 @dataclass(frozen=True, slots=True)
 class TrialKey:
     """Address of one trial's randomness.
@@ -77,23 +109,26 @@ class TrialKey:
     Attributes
     ----------
     seed : root seed of the campaign, a non-negative integer.
-    point : key of the point, from `point_key`.
+    point : key of the point, from `draw_key`; points that are compared have the same.
     trial : number of the trial at that point, from 0.
+    repetition : which of several realizations within the trial, from 0.
     """
 
     seed: int
     point: int
     trial: int
+    repetition: int = 0
 
     def generator(self, purpose: Purpose) -> np.random.Generator:
         """Fresh generator at the start of this trial's stream for one purpose: the same numbers at every call."""
-        sequence = np.random.SeedSequence(self.seed, spawn_key=(self.point, self.trial, int(purpose)))
+        again = (self.repetition,) if self.repetition else ()
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(self.point, self.trial, int(purpose), *again))
         return np.random.Generator(np.random.Philox(sequence))
 
+    def of_all_points(self) -> TrialKey:
+        """The key of the same trial that all points of the run share."""
+        return replace(self, point=_ALL_POINTS)
 
-_ALL_POINTS = point_key({"draw": "common to all points"})
-
-
-def common_generator(key: TrialKey, purpose: Purpose) -> np.random.Generator:
-    """The stream of one purpose that all points share in one trial."""
-    return TrialKey(key.seed, _ALL_POINTS, key.trial).generator(purpose)
+    def repeated(self, repetition: int) -> TrialKey:
+        """The key of another realization within the same trial."""
+        return replace(self, repetition=repetition)

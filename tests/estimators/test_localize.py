@@ -8,9 +8,9 @@ from disac.designs import design
 from disac.estimators import MODES, Localizer, NoEstimate, Search, localize, sufficient_statistics
 from disac.estimators.ml.multistart import Targets
 from disac.experiments.paper.scenarios import PaperScenario
-from disac.experiments.studies.echo_trial import EchoTrial
 from disac.experiments.studies.link import at_snr
 from disac.experiments.trials.keys import TrialKey
+from disac.experiments.trials.observation import Transmission
 from disac.simulator import RandomAmplitudes, Scenario, synthesize
 from disac.simulator.geometry import SPEED_OF_LIGHT
 
@@ -386,9 +386,9 @@ def test_wide_band_signals_on_shared_subcarriers_are_not_stepped_over():
     shape = PaperScenario.at({"n_nodes": 2, "n_targets": 1, "n_users": 1, "bandwidth_hz": 100e6})
     scenario = shape.draw(TrialKey(0, 0, 1)).replace(n_symbols=16)
     sent = design("p1", scenario, 30.0)
-    echo = EchoTrial(scenario, sent.comm_precoders, sent.radar_precoders, known_phases=True)
+    echo = Transmission(scenario, sent.comm_precoders, sent.radar_precoders, known_phases=True)
     for number in range(3):
-        estimate = echo.localizer.from_statistics(echo.observe(TrialKey(0, 5, number)))
+        estimate = Localizer(scenario).from_statistics(echo.observe(TrialKey(0, 5, number)).statistics)
         assert np.hypot(*(estimate.positions[0] - scenario.targets[0])) < 0.01
 
 
@@ -396,12 +396,12 @@ def test_no_maximum_near_the_estimate_is_higher_where_nodes_share_subcarriers():
     """Noisy correlated signals have several maxima in the main lobe; climbs from around find none that is higher."""
     scenario = Scenario.preset("fig7")
     sent = design("p1", scenario, 20.0)
-    echo = EchoTrial(at_snr(scenario, -44.0), sent.comm_precoders, sent.radar_precoders, known_phases=True)
-    localizer = echo.localizer
+    echo = Transmission(at_snr(scenario, -44.0), sent.comm_precoders, sent.radar_precoders, known_phases=True)
+    localizer = Localizer(scenario)
     around = np.linspace(-1, 1, 13) * localizer.grid.step_m
     offsets = np.stack(np.meshgrid(around, around), axis=-1).reshape(-1, 2)
     for number in range(12):
-        statistics = echo.observe(TrialKey(0, 5, number))
+        statistics = echo.observe(TrialKey(0, 5, number)).statistics
         estimate, trial = localizer.from_statistics(statistics), localizer.trial(statistics)
         starts = (Targets((0,), p, *localizer._links([0], p)) for p in (estimate.positions + offsets)[:, None])
         best = max(fit.value for start in starts if (fit := trial.climb(start, 1e-2)) is not None)

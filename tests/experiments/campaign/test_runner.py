@@ -15,8 +15,8 @@ from campaigns import Faulty, Noise, digest
 from disac.experiments.campaign.operations import compare, experiment_of, merge, replay, resume, show, status
 from disac.experiments.campaign.runner import CampaignInterrupted, Shard, run_campaign
 from disac.experiments.runs.store import RunReader, StoreError, read_run
-from disac.experiments.trials.experiment import ExperimentError
-from disac.experiments.trials.keys import TrialKey, point_key
+from disac.experiments.trials.experiment import ExperimentError, trial_key
+from disac.experiments.trials.keys import point_key
 from disac.experiments.trials.stopping import Checkpoints, ErrorCount, FixedTrials, RelativeHalfWidth, TimeLimit
 
 SEED = 20240607
@@ -56,7 +56,7 @@ def test_records_are_those_of_direct_calls(tmp_path):
     experiment = Noise()
     result = run_campaign(experiment, tmp_path / "run", seed=SEED, trials=9)
     for index, point in enumerate(experiment.points()):
-        keys = [TrialKey(SEED, point_key(point), trial) for trial in range(9)]
+        keys = [trial_key(experiment, point, SEED, trial) for trial in range(9)]
         expected = experiment.run(experiment.prepare(point), keys)
         for record, wanted in zip(result.records(index), expected, strict=True):
             assert list(record) == list(wanted)

@@ -216,7 +216,7 @@ def test_a_trial_that_takes_too_long_is_a_failed_trial(tmp_path):
     [
         (["--snr-db", "10,20,10"], "10 is given twice"),
         (["--snr-db", "0:20:10,20"], "20 is given twice"),
-        (["--mode", "hybrid,hybrid"], "hybrid is given twice"),
+        (["--mode", "hybrid,ml"], "ml is given twice"),
         (["--design", "p2, p2"], "p2 is given twice"),
         (["--scheduler", "tcp://10.0.0.1:8786"], "needs --executor dask"),
     ],

@@ -87,7 +87,7 @@ def test_only_estimators_with_points_are_named_and_one_bandwidth_has_bounds(pict
     row = {"bandwidth_hz": 1e7, "area_side_m": paper_estimators.AREA_M, "ratio": 1.0, "ratio_low": 0.9}
     row |= {"ratio_high": 1.1, "rcrb_realized_m": 1e-3}
     paper_estimators.plot_estimators(
-        [{**row, "mode": mode} for mode in ("hybrid", "tof-genie")], tmp_path / "estimators"
+        [{**row, "estimator": name} for name in ("ml", "tof-genie")], tmp_path / "estimators"
     )
     named = list(entries(pictures[0]))
     assert named[:2] == ["TOF, angles known", "hybrid"]

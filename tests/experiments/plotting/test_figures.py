@@ -15,14 +15,14 @@ from disac.experiments.plotting.figures import (
 )
 from disac.simulator import Scenario
 
-FIELDS = ("mode", "snr_db")
+FIELDS = ("estimator", "snr_db")
 
 
-def _row(snr_db, mode="hybrid", ber=1e-3, **more):
+def _row(snr_db, estimator="ml", ber=1e-3, **more):
     rmse = 10 ** (-snr_db / 20)
     return {
         "snr_db": snr_db,
-        "mode": mode,
+        "estimator": estimator,
         "rmse_m": rmse,
         "rmse_low_m": 0.9 * rmse,
         "rmse_high_m": 1.1 * rmse,
@@ -37,10 +37,10 @@ def _row(snr_db, mode="hybrid", ber=1e-3, **more):
 
 
 def test_series_are_named_by_the_fields_that_vary():
-    rows = [_row(s, m) for m in ("hybrid", "tof-genie") for s in (10.0, 0.0)]
+    rows = [_row(s, m) for m in ("ml", "tof-genie") for s in (10.0, 0.0)]
     groups = series_of(rows, "snr_db", FIELDS)
-    assert list(groups) == ["hybrid", "tof-genie"]
-    assert [row["snr_db"] for row in groups["hybrid"]] == [0.0, 10.0]
+    assert list(groups) == ["ML", "ML of delays, angles known"]
+    assert [row["snr_db"] for row in groups["ML"]] == [0.0, 10.0]
     assert list(series_of(rows[:2], "snr_db", FIELDS)) == [""]
     designs = [_row(0.0, design=name) for name in ("p2", "uniform", "registered-elsewhere")]
     assert list(series_of(designs, "snr_db", ("design",))) == ["P.2", "equal power", "registered-elsewhere"]

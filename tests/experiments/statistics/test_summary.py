@@ -40,7 +40,7 @@ def _records(n, seed=0, users=2, bits=1000, ber=1e-2, outliers=0):
             "error_y0_m": error[1],
             "crb_x0_m2": CRB[0, 0],
             "crb_y0_m2": CRB[1, 1],
-            "bits": bits,
+            "bits": users * bits,
             "ber_theory": ber,
             "ber_theory_gaussian": ber,
             "ber_theory_average_sinr": ber,

@@ -9,12 +9,12 @@ import pytest
 
 from disac.designs import design
 from disac.experiments.runs.tables import read_csv
-from disac.experiments.studies.echo_trial import EchoTrial
-from disac.experiments.studies.link import LinkCase, LinkTrial
+from disac.experiments.studies.link import LinkTrial
 from disac.experiments.studies.threshold import crossing_db, judge_thresholds
 from disac.experiments.studies.threshold_sweep import ThresholdCase, ThresholdSweep
 from disac.experiments.theory.interval_errors import interval_errors
 from disac.experiments.trials.keys import TrialKey
+from disac.experiments.trials.observation import Transmission
 from disac.simulator import Scenario
 
 
@@ -24,41 +24,27 @@ def sent():
     return design("uniform", scene, None)
 
 
-def test_a_trial_is_that_of_the_link(sent):
-    """Same symbols, phases, noise and estimate as the link's trial of the same key."""
+@pytest.mark.parametrize("known", [False, True])
+def test_a_trial_is_that_of_the_link(sent, known):
+    """Same symbols, phases, noise and estimate as the link's trial of the same key, phases known or not."""
     key = TrialKey(3, 5, 2)
-    trial = EchoTrial(sent.scenario, sent.comm_precoders, sent.radar_precoders)
-    case = LinkCase((), sent.scenario, sent.comm_precoders, sent.radar_precoders)
-    link = LinkTrial(case, sent.scenario, 4, "hybrid", "constant-modulus", 0, None)
-    estimate = trial.localizer.from_statistics(trial.observe(key))
-    record = link.run(key)
-    error = np.sum((estimate.positions - sent.scenario.targets) ** 2)
-    assert error == pytest.approx(record["sq_error_m2"], rel=1e-12)
-    assert trial.bound_m2[0, 0] == pytest.approx(link.expected_crb_m2[0], rel=1e-12)
-
-
-def test_known_phases_are_those_of_the_design(sent):
-    """The link with its phases at zero; another configuration than the trial with unknown phases."""
-
-    class Aligned(LinkTrial):
-        def draw_phases(self, key):
-            return np.zeros(self.scenario.n_nodes)
-
-    key = TrialKey(3, 5, 2)
-    cases = [
-        ThresholdCase("p1", sent.comm_precoders, sent.radar_precoders, (0.0,), known_phases=known)
-        for known in (True, False)
-    ]
-    known, unknown = (ThresholdSweep(sent.scenario, (case,)) for case in cases)
-    trials = [sweep.prepare({"design": "p1", "snr_db": 0.0}) for sweep in (known, unknown)]
-    case = LinkCase((), trials[0].scenario, sent.comm_precoders, sent.radar_precoders)
-    record = Aligned(case, trials[0].scenario, 4, "hybrid", "constant-modulus", 0, None).run(key)
+    case = ThresholdCase("p1", sent.comm_precoders, sent.radar_precoders, (0.0,), known_phases=known)
+    trial = ThresholdSweep(sent.scenario, (case,)).prepare({"design": "p1", "snr_db": 0.0})
+    (record,) = ThresholdSweep(sent.scenario, (case,)).run(trial, [key])
+    precoders = sent.comm_precoders, sent.radar_precoders
     errors = [
-        np.sum((trial.localizer.from_statistics(trial.observe(key)).positions - sent.scenario.targets) ** 2)
-        for trial in trials
+        LinkTrial(Transmission(trial.transmission.scenario, *precoders, known_phases=k)).run(key)["sq_error_m2"]
+        for k in (known, not known)
     ]
-    assert errors[0] == pytest.approx(record["sq_error_m2"], rel=1e-12)
-    assert errors[1] != pytest.approx(record["sq_error_m2"], rel=1e-6)
+    assert record["sq_error_m2"] == pytest.approx(errors[0], rel=1e-12)
+    assert record["sq_error_m2"] != pytest.approx(errors[1], rel=1e-6)
+
+
+def test_what_is_known_is_part_of_the_configuration(sent):
+    known, unknown = (
+        ThresholdSweep(sent.scenario, (ThresholdCase("p1", sent.comm_precoders, sent.radar_precoders, (0.0,), k),))
+        for k in (True, False)
+    )
     assert known.config() != unknown.config()
 
 
@@ -67,10 +53,10 @@ def test_records_and_points(sent):
     sweep = ThresholdSweep(sent.scenario, (case,))
     assert sweep.points() == [{"design": "uniform", "snr_db": -20.0}, {"design": "uniform", "snr_db": 30.0}]
     context = sweep.prepare(sweep.points()[1])
-    assert context.scenario.noise_sense == pytest.approx(sent.scenario.tx_power * 1e-3)
+    assert context.transmission.scenario.noise_sense == pytest.approx(sent.scenario.tx_power * 1e-3)
     (record,) = sweep.run(context, [TrialKey(0, 1, 0)])
     assert record["sq_error_m2"] == pytest.approx(record["error_x_m"] ** 2 + record["error_y_m"] ** 2)
-    assert record["sq_error_m2"] < 25 * np.trace(context.bound_m2)
+    assert record["sq_error_m2"] < 25 * np.trace(context.transmission.expected_crb())
     assert record["search_failed"] is False
     with pytest.raises(ValueError, match="has 2"):
         ThresholdSweep(sent.scenario.replace(targets=[[0.0, 0.0], [1.0, 1.0]], amplitudes=np.ones((2, 2, 2))), ())

@@ -24,7 +24,7 @@ SMALL = {"n_nodes": 2, "n_antennas": 3, "n_subcarriers": 4, "n_targets": 1, "n_u
 
 def _trial(**fields):
     point = {
-        **{"design": "p2", "sinr_db": 10.0, "phases": "random", "modulation": "qpsk", "mode": "hybrid", "draw": 0},
+        **{"design": "p2", "sinr_db": 10.0, "phases": "random", "modulation": "qpsk", "estimator": "ml", "draw": 0},
         **SMALL,
         **fields,
     }
@@ -39,33 +39,34 @@ def joint():
 
 def test_the_design_is_that_of_the_draw():
     scenario = PaperScenario(**SMALL).draw(TrialKey(5, 0, 3))
-    np.testing.assert_array_equal(_trial(draw=3).scenario.channels, scenario.channels)
+    np.testing.assert_array_equal(_trial(draw=3).link.scenario.channels, scenario.channels)
 
 
 def test_known_phases_are_those_of_the_design(joint):
     key = TrialKey(5, 1, 2)
-    known = replace(joint, known_phases=True)
-    assert not known.draw_phases(key).any()
-    assert joint.draw_phases(key).std() > 0
+    sent = joint.link.transmission
+    known = replace(joint, link=replace(joint.link, transmission=replace(sent, known_phases=True)))
+    assert not known.link.transmission.draw_phases(key).any()
+    assert sent.draw_phases(key).std() > 0
     record = known.run(key)
-    assert record["expected_m2"] == pytest.approx(known.expected_crb_m2.sum(), rel=1e-9)
+    assert record["expected_m2"] == pytest.approx(known.link.expected_crb_m2("hybrid").sum(), rel=1e-9)
     assert joint.run(key)["expected_m2"] != pytest.approx(record["expected_m2"], rel=1e-3)
 
 
 def test_phases_do_not_matter_where_nodes_are_uncorrelated():
     trial = _trial()
     expected = {trial.run(TrialKey(5, 1, t))["expected_m2"] for t in range(2)}
-    assert expected == {float(trial.expected_crb_m2.sum())}
+    assert expected == {float(trial.link.expected_crb_m2("hybrid").sum())}
     assert trial.run(TrialKey(5, 1, 0))["outages_u0"] == 0
 
 
 def test_stated_powers_are_those_of_eq_7():
     trial = _trial(n_users=2, design="p1-noncoherent", sinr_db=3.0)
     useful, disturbance = trial.stated_powers
-    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (4000, 2))
-    gains = np.einsum("puul->pul", trial._gains(phases)[0])
+    phases, sent = np.random.default_rng(0).uniform(0, 2 * np.pi, (4000, 2)), trial.link.transmission
+    gains = np.einsum("puul->pul", trial.link.gains(phases)[0])
     np.testing.assert_allclose(useful, np.mean(np.abs(gains) ** 2, axis=0).sum(axis=-1), rtol=0.05)
-    one = achieved_sinr(trial.scenario, trial.case.comm_precoders, trial.case.radar_precoders)
+    one = achieved_sinr(trial.link.scenario, sent.comm_precoders, sent.radar_precoders)
     assert np.all(useful / disturbance <= one.max(axis=1))
     assert np.all(useful / disturbance >= one.min(axis=1))
 
@@ -73,8 +74,8 @@ def test_stated_powers_are_those_of_eq_7():
 def test_measured_powers_and_outages_are_those_of_the_gains(joint):
     keys = [TrialKey(5, 9, t) for t in range(30)]
     records = [joint.run(key) for key in keys]
-    gains = [joint._gains(joint.draw_phases(key)) for key in keys]
-    noise = joint.scenario.noise_comm_per_subcarrier
+    gains = [joint.link.gains(joint.link.transmission.draw_phases(key)) for key in keys]
+    noise = joint.link.scenario.noise_comm_per_subcarrier
     for u in range(2):
         useful = np.mean([np.sum(np.abs(comm[u, u]) ** 2) for comm, _ in gains])
         others = np.mean([np.sum(np.abs(comm[u, 1 - u]) ** 2) + np.sum(np.abs(radar[u]) ** 2) for comm, radar in gains])
@@ -88,7 +89,7 @@ def test_measured_powers_and_outages_are_those_of_the_gains(joint):
 def test_a_missed_search_is_told_from_a_gross_error_of_the_likelihood(joint, monkeypatch):
     key = TrialKey(5, 1, 0)
     assert not joint.run(key)["search_missed"]
-    localizer = type(joint.localizer)
+    localizer = type(joint.link.localizers[0])
     honest = localizer.from_statistics
 
     def lost(self, statistics):
@@ -102,7 +103,7 @@ def test_a_missed_search_is_told_from_a_gross_error_of_the_likelihood(joint, mon
 
 
 def test_the_area_is_scaled_about_its_centre():
-    area = _trial(area_side_m=30.0).scenario.area
+    area = _trial(area_side_m=30.0).link.scenario.area
     np.testing.assert_allclose(area, [[-18.0, 12.0], [-10.0, 20.0]])
 
 

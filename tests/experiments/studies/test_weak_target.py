@@ -55,7 +55,7 @@ def test_records_at_high_snr(sweep):
     context = sweep.prepare(points[1])
     (record,) = sweep.run(context, [TrialKey(0, 1, 0)])
     assert record["located"] is True
-    bound = context.bound_m2
+    bound = context.transmission.expected_crb()
     assert record["weak_sq_error_m2"] < 25 * (bound[1, 1] + bound[3, 3])
     assert record["strong_sq_error_m2"] < 25 * (bound[0, 0] + bound[2, 2])
     assert record["gain"] > 100

@@ -25,7 +25,7 @@ SMALLEST = {
     "fig10": f"{FIGURE} --n-subcarriers 4 --design p1,p2 --slow-at 4 --slow-draws 1",
     "table3": f"{FIGURE} --n-subcarriers 4 --n-nodes 2 --design p2,p3 --slow-at ''",
     "verdict": "--scenes fig8-wide@5 --n-antennas 3 --n-subcarriers 4 --draws 2 --trials 4",
-    "estimators": "--bandwidth-hz 1e7 --area-side-m '' --mode hybrid,aoa-genie --sinr-db 0 --n-antennas 3 "
+    "estimators": "--bandwidth-hz 1e7 --area-side-m '' --estimator ml,aoa-genie --sinr-db 0 --n-antennas 3 "
     "--n-subcarriers 4 --draws 2 --trials 2",
     "channels": "--scenes fig7-two --models independent,tdl-a@100 --sinr-db 5 --draws 2 --n-antennas 3 "
     "--n-subcarriers 4",

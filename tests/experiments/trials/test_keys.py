@@ -96,4 +96,6 @@ def test_purposes_keep_their_numbers():
         "BOOTSTRAP": 8,
         "PILOTS": 9,
         "GEOMETRY": 10,
+        "PILOT_NOISE": 11,
+        "TARGET_PHASES": 12,
     }
