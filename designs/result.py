@@ -18,6 +18,8 @@ GAP_LIMIT = 1e-5
 """Largest relative gap between relaxed value and verified lower bound of a result that counts as solved."""
 ROUNDING = 1e-9
 """Relative rounding error of a value and a bound in well-conditioned problems, with room to spare."""
+FAR_ABOVE = 0.2
+"""Excess of the RCRB of what is sent over that of the relaxed problem from which on a result says so."""
 RESIDUAL_LIMIT = 1e-6
 """Largest constraint violation, relative to the scale of its constraint, of a result that counts as solved."""
 
@@ -172,6 +174,11 @@ class DesignResult:
         power = np.abs(self.covariances).reshape(-1, n_nodes, n_tx, n_nodes, n_tx).max(axis=(0, 2, 4))
         between = power[~np.eye(n_nodes, dtype=bool)]
         return bool(between.max(initial=0.0) > 1e-12 * power.max())
+
+    @property
+    def rcrb_excess(self) -> float:
+        """Root of ``value / relaxed_value`` - 1: what is sent against the problem solved, in RCRB."""
+        return float(np.sqrt(self.value / self.relaxed_value)) - 1
 
     @property
     def rcrb_m(self) -> float:

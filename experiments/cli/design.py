@@ -107,6 +107,8 @@ def summary_lines(result: DesignResult, seconds: float) -> list[str]:
     """
     import numpy as np
 
+    from disac.designs.result import FAR_ABOVE
+
     c = result.certificate
     s = result.scenario
     bound = np.sqrt(result.lower_bound)
@@ -122,6 +124,10 @@ def summary_lines(result: DesignResult, seconds: float) -> list[str]:
         f"({result.iterations} iterations), {result.compile_seconds:.3f} s to build its input;",
         "                          the rest loads and, on first use, compiles code, proves the bound, finds precoders",
     ]
+    if result.rcrb_excess > FAR_ABOVE:
+        lines.insert(
+            4, f"  warning: what is sent has {100 * result.rcrb_excess:.0f} % more RCRB than the problem solved"
+        )
     if c.sidelobes is not None:
         lines.append(f"  highest sidelobe        {c.pslr_db:.4f} dB over all links, outside the main lobe")
     lines += [f"  SINR of user {u}          {_range_db(values)} over subcarriers" for u, values in enumerate(c.sinr)]
