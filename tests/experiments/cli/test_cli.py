@@ -406,3 +406,18 @@ def test_designs_without_a_threshold_ask_for_none(tmp_path):
     refused = _invoke("design", "uniform", *SMALL, "--sinr-db", 40, "--out", tmp_path / "r")
     assert refused.exit_code == 1
     assert "what it sends is fixed and user" in refused.output
+
+
+def test_a_design_far_above_the_problem_it_solved_says_so():
+    """P.3's averaged objective counts power on one subcarrier as if it lay on all: 3.877 mm became 9.387 mm."""
+    from disac.designs import design
+    from disac.experiments.cli.design import summary_lines
+    from disac.simulator import RandomAmplitudes, RandomChannels, Scenario
+
+    drawn = {"channels": RandomChannels(seed=2), "amplitudes": RandomAmplitudes(seed=2)}
+    scenario = Scenario.preset("fig5").replace(n_tx=4, **drawn)
+    averaged, true = design("p3", scenario, 10.0), design("p3-true", scenario, 10.0)
+    assert averaged.rcrb_excess == pytest.approx(9.387 / 3.877 - 1, abs=2e-3)
+    assert any("142 % more RCRB than the problem solved" in line for line in summary_lines(averaged, 1.0))
+    assert not any("more RCRB" in line for line in summary_lines(true, 1.0))
+    assert true.rcrb_m == pytest.approx(3.103e-3, abs=1e-6)
