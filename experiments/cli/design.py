@@ -11,6 +11,7 @@ import click
 from disac.experiments.cli.errors import said_warnings, say
 from disac.experiments.cli.runs import told_errors
 from disac.experiments.cli.scenario import say_warnings, scenario_of, threshold_given
+from disac.experiments.study.scene import assignment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,13 @@ class DesignCommand(click.Command):
 )
 @click.option("--sidelobe-db", type=float, help="P.4: highest range sidelobe of any link [dB]; default: equal power's.")
 @click.option("--mainlobe", type=float, help="P.4: where sidelobes begin, in first minima of equal power; default: 1.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of the design by its name (TOML value); repeatable.",
+)
 @click.option("--solver", help="native, clarabel, scs or mosek; default: the project's choice.")
 @click.option("--netcdf", is_flag=True, help="Save the precoders as NetCDF too (needs the extra disac[io]).")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder; default: runs/design-DATE.")
@@ -53,6 +61,7 @@ def design(
     sinr_db: float | None,
     sidelobe_db: float | None,
     mainlobe: float | None,
+    options: tuple[str, ...],
     solver: str | None,
     netcdf: bool,
     out: Path | None,
@@ -65,7 +74,7 @@ def design(
     started = time.perf_counter()
     from disac.designs import DEFAULT_SOLVER, design_info, design_names
     from disac.designs import design as solve
-    from disac.designs.precoding.files import save_precoders
+    from disac.designs.precoding.files import is_precoder_file, save_precoders
     from disac.experiments.plotting.designs import plot_beampatterns, plot_subcarrier_power
     from disac.experiments.runs.folder import new_run
 
@@ -73,7 +82,8 @@ def design(
         raise click.UsageError(f"--sinr-db {sinr_db:g}: must be in [-300, 300]")
     scenario, threshold = scenario_of(preset, file, settings, sinr_db)
     asked: float | None = threshold
-    if sinr_db is None and name in design_names() and not design_info(name).depends_on_sinr:
+    known = is_precoder_file(name) or name in design_names()
+    if sinr_db is None and known and not design_info(name).depends_on_sinr:
         asked = None
     else:
         threshold_given(threshold)
@@ -81,8 +91,9 @@ def design(
     with told_errors(), new_run("design", out) as new:
         folder, made = new.folder, new.staging
         with said_warnings():
-            limits = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
-            result = solve(name, scenario, asked, solver=solver or DEFAULT_SOLVER, **limits)
+            given = {"sidelobe_db": sidelobe_db, "mainlobe": mainlobe}
+            given |= dict(assignment(text, option="--option") for text in options)
+            result = solve(name, scenario, asked, solver=solver or DEFAULT_SOLVER, **given)
         if sinr_db is not None and result.sinr_db is None:
             say(f"note: {name} asks for no SINR, --sinr-db {sinr_db:g} is not used")
         for line in summary_lines(result, time.perf_counter() - started):

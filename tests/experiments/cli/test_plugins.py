@@ -24,11 +24,11 @@ from disac.designs import fixed_design, register_design
 
 
 @register_design("mine", label="My beams", depends_on_sinr=False)
-def mine(scenario, sinr_db):
+def mine(scenario, sinr_db, *, share=1.0):
     s = scenario
     comm = np.sqrt(0.4 * s.tx_power / s.n_subcarriers / max(s.n_users, 1) / s.n_tx) * np.exp(1j * np.angle(s.channels))
     radar = np.zeros((s.n_nodes, s.n_subcarriers, s.n_tx, s.n_tx))
-    radar[:] = np.sqrt(0.4 * s.tx_power / s.n_subcarriers) * np.eye(s.n_tx)
+    radar[:] = np.sqrt(0.4 * share * s.tx_power / s.n_subcarriers) * np.eye(s.n_tx)
     return fixed_design(s, comm, radar, name="mine", sinr_db=None)
 """
 EXPERIMENT = """
@@ -90,7 +90,13 @@ def test_a_design_of_one_file_is_known_to_commands_pictures_and_the_contract_sui
     assert "mine" in _invoke("design", "--import", file, "--help").output.split("Designs:")[1]
     solved = _invoke("design", "mine", *SMALL, "--import", file, "--out", tmp_path / "design")
     assert solved.exit_code == 0, solved.output
+    weaker = ("--option", "share=0.5", "--import", file, "--out", tmp_path / "weaker")
+    assert _invoke("design", "mine", *SMALL, *weaker).exit_code == 0
     options = ("--snr-db", "20", "--trials", 2, "--workers", 2, f"--import={file}")
+    unknown = _invoke("design", "mine", *SMALL, "--option", "shar=1", "--import", file, "--out", tmp_path / "no")
+    assert "design mine does not take shar, its options are share; did you mean 'share'?" in unknown.output
+    judged = _invoke("design", tmp_path / "design" / "precoders.npz", *SMALL[:-2], "--out", tmp_path / "judged")
+    assert judged.exit_code == 0, judged.output
     run = _invoke("run", "link", *SMALL, *options, "--design", "mine,uniform", "--out", tmp_path / "run")
     assert run.exit_code == 0 or "infeasible" in run.output, run.output
     rows = list(csv.DictReader((tmp_path / "run" / "summary.csv").read_text().splitlines()))
@@ -184,6 +190,9 @@ def test_a_shared_object_beside_a_run_is_not_loaded(run, tmp_path):
     code, told = _disac("replay", folder, 0, 0, cwd=tmp_path)
     assert code == 1
     assert "it is none of disac's, and a run does not say what is imported" in told
+    code, told = _disac("run", "link", "--resume", folder, "--workers", 1, cwd=tmp_path)
+    assert code == 1
+    assert "other options" in told or "another campaign" in told
     assert not (tmp_path / "ran").exists()
     with pytest.raises(ImportNeeded):
         replay(None, folder / "run.sqlite", 0, 0)
