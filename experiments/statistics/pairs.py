@@ -16,7 +16,7 @@ RealArray = NDArray[np.float64]
 Row = dict[str, Any]
 
 BOOTSTRAP_PAIRS = 50
-"""Paired trials from which the interval is the BCa bootstrap over trials; below it is the delta method with t."""
+"""Paired trials from which the interval is the bootstrap over trials; below it is the delta method with t."""
 
 COMPARED_IN_TABLES = ("estimator", "design", "sinr_db")
 """Fields by which rows of one run are compared, the one that is tried first in front."""
@@ -27,7 +27,7 @@ def paired_rmse_ratio(
 ) -> tuple[float, Interval]:
     """Ratio of two RMSEs over the same trials, sqrt(sum of squared / sum of reference), with its interval.
 
-    The interval is the BCa bootstrap, which draws trials with both their errors; below :data:`BOOTSTRAP_PAIRS` trials
+    The interval is the bootstrap of :func:`bootstrap_rmse_interval`, which draws trials with both their errors; below :data:`BOOTSTRAP_PAIRS` trials
     the delta method on the logarithm with Student's t. What the trials share cancels in both.
 
     Parameters
