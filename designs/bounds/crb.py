@@ -142,7 +142,35 @@ def crb(
 
 
 def crb_of_operator(operator: FisherOperator, covariances: ComplexArray) -> RealArray:
-    """Position bound (2K, 2K) [m^2] of one symbol: the inner loop of :func:`crb`, of which it is otherwise a copy."""
+    """Position bound of one symbol at an operator that is prepared once: the inner loop of :func:`crb`.
+
+    Parameters
+    ----------
+    operator : FisherOperator
+        The truth.
+    covariances : ndarray, shape (L, N M_t, N M_t)
+        Hermitian PSD R[l, i, j]; taken as they are.
+
+    Returns
+    -------
+    ndarray, shape (2K, 2K)
+        Bound on the error covariance, order x_1..x_K, y_1..y_K [m^2].
+
+    Raises
+    ------
+    Unidentifiable
+        As in :func:`crb`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from disac.designs import FisherOperator, crb_of_operator
+    >>> from disac.simulator import Scenario
+    >>> scene = Scenario.preset("fig7")
+    >>> R = np.broadcast_to(np.eye(24), (16, 24, 24)) / 16
+    >>> crb_of_operator(FisherOperator(scene), R).shape
+    (2, 2)
+    """
     return position_information(operator, covariances).covariance
 
 
