@@ -23,7 +23,7 @@ from disac.experiments.cli.plugins import ARGUMENTS, import_given, with_import
 from disac.experiments.cli.printing import accept_any_encoding, tell, tell_code_changes
 from disac.experiments.cli.runs import told_errors
 from disac.experiments.cli.scenario import say_warnings, scenario_of, threshold_given
-from disac.experiments.cli.study import Studies
+from disac.experiments.cli.study import Studies, print_table
 from disac.experiments.cli.types import Names, Numbers, Shard, first_repeated
 from disac.experiments.study.scene import assignment
 
@@ -349,29 +349,12 @@ def _print_rows(rows: Sequence[dict[str, Any]], fields: Sequence[str], folder: P
     from disac.experiments.statistics.summary import notes, table_lines
 
     header, cells = table_lines(rows, fields)
-    _print_table(header, cells)
+    print_table(header, cells)
     for note in notes(rows):
         click.echo(note)
     click.echo(f"disac {disac.__version__}, seed {seed}, results in {folder}")
     tell_code_changes(folder)
     tell(f"rerun: {rerun_line(folder)}")
-
-
-def _print_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in header:
-        table.add_column(Text(name), justify="right", overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 160)
-    console.print(table)
 
 
 @cli.command()
@@ -424,19 +407,9 @@ def _swept(scenario: Scenario, sweep: str | None) -> list[tuple[dict[str, Any], 
         raise click.ClickException(f"--sweep {sweep}: {error}") from None
 
 
-for command in (cli, run, cli_design.design, cli_report.report, cli_reproduce.reproduce, *cli_runs.COMMANDS):
+for command in (cli_design.design, cli_report.report, cli_reproduce.reproduce, *cli_runs.COMMANDS):
     cli.add_command(command)
-
-
-for command in (
-    cli,
-    run,
-    cli_design.design,
-    cli_report.report,
-    cli_reproduce.reproduce,
-    cli_runs.merge,
-    cli_runs.replay,
-):
+for command in (cli, run, cli_design.design, cli_report.report, cli_reproduce.reproduce, *cli_runs.REBUILDING):
     with_import(command)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -132,22 +132,50 @@ def _resumed_settings(study: Study[Any], folder: Path, given: dict[str, Any]) ->
 @contextmanager
 def resumable(command: str) -> Iterator[Callable[[StudyRun[Any]], None]]:
     """Tell how a run that is interrupted goes on; the block hands the run to what it is given, once it has begun."""
-    folders: list[Path] = []
+    begun: list[StudyRun[Any]] = []
     try:
-        yield lambda run: folders.append(run.folder)
+        yield begun.append
     except KeyboardInterrupt:
-        for folder in folders:
-            say(f"interrupted; nothing is lost, go on with: {command} --resume {folder}")
+        for run in begun:
+            if run.study.summarizes_part and run.is_complete:
+                show(run)
+            say(f"interrupted; nothing is lost, go on with: {command} --resume {run.folder}")
         raise SystemExit(130) from None
 
 
 def _tell(run: StudyRun[Any]) -> None:
-    rows = run.rows()
-    for line in run.study.lines(run, rows):
-        tell(line)
-    failure = run.study.failure(rows)
+    show(run)
+    failure = run.study.failure(run.rows())
     if failure is not None:
         raise click.ClickException(failure)
+
+
+def show(run: StudyRun[Any]) -> None:
+    """What the terminal shows of a run."""
+    rows = run.rows()
+    table = run.study.table(run, rows)
+    if table is not None:
+        print_table(*table)
+    for line in run.study.lines(run, rows):
+        tell(line)
     click.echo(f"disac {disac.__version__}, seed {run.settings.seed}, results in {run.folder}")
     tell_code_changes(run.folder)
     tell(f"rerun: {run.rerun_line}")
+
+
+def print_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print a table whose cells fold rather than be cut."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in header:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    console.print(table)

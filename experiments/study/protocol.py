@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from disac.experiments.runs.folder import STORE
@@ -60,6 +61,7 @@ class Study(Generic[S]):
     place : place among the sections of ``disac reproduce``; None: not a part of it unless named by ``--only``.
     watched : columns of the records whose root mean ratio the progress display shows, with its label.
     in_shards : whether its one campaign may be run in parts, on several machines, and merged.
+    summarizes_part : whether an interrupted run is summarized as far as it has come.
     """
 
     name: ClassVar[str] = ""
@@ -70,6 +72,7 @@ class Study(Generic[S]):
     place: ClassVar[int | None] = None
     watched: ClassVar[tuple[str, str, str] | None] = None
     in_shards: ClassVar[bool] = False
+    summarizes_part: ClassVar[bool] = False
     Settings: type[S]
 
     def experiment(self, settings: S) -> Experiment:
@@ -80,6 +83,9 @@ class Study(Generic[S]):
         """The campaigns in their order. Each is run before the next is asked for, which may read what it stored."""
         draws: int = run.settings.draws  # type: ignore[attr-defined]
         yield Campaign(self.experiment(run.settings), trials=draws)
+
+    def write_files(self, run: StudyRun[S], folder: Path) -> None:
+        """Write into ``folder`` what a run needs besides its settings, once it is set up."""
 
     def summarize(self, run: StudyRun[S]) -> Sequence[Row]:
         """Rows of ``summary.csv``: nothing in them depends on the machine, so that the rerun line repeats the bytes."""
@@ -102,6 +108,10 @@ class Study(Generic[S]):
 
     def failure(self, rows: Sequence[Row]) -> str | None:
         """Why the run has nothing to show; None where it has."""
+        return None
+
+    def table(self, run: StudyRun[S], rows: Sequence[Row]) -> tuple[list[str], list[list[str]]] | None:
+        """Header and cells of a table that the terminal shows; None for none."""
         return None
 
     def lines(self, run: StudyRun[S], rows: Sequence[Row]) -> Iterator[str]:

@@ -6,12 +6,13 @@ import json
 import shlex
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from disac.experiments.runs.choices import write_choices
+from disac.experiments.runs.file import StoreError
 from disac.experiments.runs.folder import RERUN, STORE, begun, new_run, records_kept, rerun_line, write_provenance
 from disac.experiments.runs.reading import read_json
 from disac.experiments.runs.replacing import replace_text
@@ -58,10 +59,21 @@ class StudyRun(Generic[S]):
     study, settings : what is run.
     folder : where.
     quick : whether the settings are written as differences from the quick ones in the rerun line.
+    shard : part (i, n) of every point's trials that the run is; None for all.
+    kept : what the study keeps of the run while this object lives.
     """
 
-    def __init__(self, study: Study[S], settings: S, folder: Path, *, quick: bool = False) -> None:
-        self.study, self.settings, self.folder, self.quick = study, settings, folder, quick
+    def __init__(
+        self,
+        study: Study[S],
+        settings: S,
+        folder: Path,
+        *,
+        quick: bool = False,
+        shard: tuple[int, int] | None = None,
+    ) -> None:
+        self.study, self.settings, self.folder, self.quick, self.shard = study, settings, folder, quick, shard
+        self.kept: dict[str, Any] = {}
         self._campaigns: dict[str, Campaign] = {}
 
     @classmethod
@@ -78,13 +90,16 @@ class StudyRun(Generic[S]):
             raise FileNotFoundError(f"{folder}: holds no run of a study, it has no {SETTINGS}")
         study = get_study(stored["study"])
         settings = study.Settings.model_validate_json(json.dumps(stored["settings"]))
-        return cls(study, settings, folder, quick=stored["quick"])
+        shard = stored.get("shard")
+        return cls(study, settings, folder, quick=stored["quick"], shard=None if shard is None else tuple(shard))
 
     @property
     def rerun_line(self) -> str:
         """The command that gives the same tables again."""
-        imported = [word for text in plugins() for word in ("--import", text)]
-        return shlex.join(["disac", "run", self.study.name, *self.settings.words(quick=self.quick), *imported])
+        words = self.settings.words(quick=self.quick)
+        words += [] if self.shard is None else ["--shard", "{}/{}".format(*self.shard)]
+        words += [word for text in plugins() for word in ("--import", text)]
+        return shlex.join(["disac", "run", self.study.name, *words])
 
     @property
     def stem(self) -> Path:
@@ -118,6 +133,7 @@ class StudyRun(Generic[S]):
 
         if store not in self._campaigns:
             known = StudyRun(self.study, self.settings, self.folder, quick=self.quick)
+            known.kept = self.kept
             campaign = next((item for item in known.campaigns() if item.store == store), None)
             if campaign is None:
                 raise ValueError(f"store = {store!r}: study {self.study.name} has no campaign of this store")
@@ -128,8 +144,11 @@ class StudyRun(Generic[S]):
 
     def write_setup(self, folder: Path) -> None:
         """Write into ``folder`` what tells the run and how to repeat it."""
-        stored = {"study": self.study.name, "quick": self.quick, "settings": self.settings.model_dump(mode="json")}
+        stored: dict[str, Any] = {"study": self.study.name, "quick": self.quick}
+        stored |= {} if self.shard is None else {"shard": list(self.shard)}
+        stored |= {"settings": self.settings.model_dump(mode="json")}
         write_provenance(folder, self.rerun_line)
+        self.study.write_files(self, folder)
         replace_text(folder / SETTINGS, json.dumps(stored, indent=1) + "\n")
 
     def go_on(self) -> None:
@@ -144,6 +163,8 @@ class StudyRun(Generic[S]):
         if stored is None:
             raise FileNotFoundError(f"{self.folder}: holds no run of a study, it has no {SETTINGS}")
         self.quick = stored["quick"]
+        if stored.get("shard") is not None and self.shard is None:
+            self.shard = tuple(stored["shard"])
         self._check_growth(stored)
         if stored["settings"] != self.settings.model_dump(mode="json"):
             (self.folder / f"{SUMMARY}.csv").unlink(missing_ok=True)
@@ -153,6 +174,11 @@ class StudyRun(Generic[S]):
         changes = []
         if stored["study"] != self.study.name:
             changes.append(f"study: stored {stored['study']}, given {self.study.name}")
+        if self.shard != (tuple(stored["shard"]) if stored.get("shard") else None):
+            begun_as = stored.get("shard") or ["none"]
+            changes.append(
+                f"--shard: stored {'/'.join(map(str, begun_as))}, given {'/'.join(map(str, self.shard or ()))}"
+            )
         now = self.settings.model_dump(mode="json")
         for option in options_of(type(self.settings)):
             before, after = stored["settings"].get(option.field), now[option.field]
@@ -209,22 +235,29 @@ def run_study(
     ValueError : it holds another run; see :meth:`StudyRun.go_on`.
     CampaignInterrupted : Ctrl-C; what was stored stays, and the same call with ``resume`` goes on.
     """
+    execution = execution or Execution()
     if resume and out is not None and begun(out):
-        run = StudyRun(study, settings, out, quick=quick)
+        run = StudyRun(study, settings, out, quick=quick, shard=execution.shard)
         run.go_on()
         campaigns = run.campaigns()
         first = next(campaigns, None)
     else:
         with new_run(study.name, out) as new:
-            run = StudyRun(study, settings, new.folder, quick=quick)
+            run = StudyRun(study, settings, new.folder, quick=quick, shard=execution.shard)
             campaigns = run.campaigns()
             first = next(campaigns, None)  # what is wrong with the settings is said before anything is written
             run.write_setup(new.staging)
     if begins is not None:
         begins(run)
-    while first is not None:
-        _run(run, first, execution or Execution())
-        first = next(campaigns, None)
+    try:
+        while first is not None:
+            _run(run, first, execution)
+            first = next(campaigns, None)
+    except KeyboardInterrupt:
+        if study.summarizes_part:
+            with suppress(StoreError):  # before the first commit there is nothing to summarize
+                finish_study(run)
+        raise
     with records_kept(run.folder):
         finish_study(run)
     return run
@@ -266,7 +299,7 @@ def _run(run: StudyRun[S], campaign: Campaign, execution: Execution) -> None:
             stopping=campaign.stopping,
             workers=here.workers,
             executor=executor,
-            shard=here.shard,
+            shard=run.shard,
             batch_size=campaign.batch_size,
             progress=bar,
             timeout_s=here.timeout_s,
