@@ -27,8 +27,9 @@ def paired_rmse_ratio(
 ) -> tuple[float, Interval]:
     """Ratio of two RMSEs over the same trials, sqrt(sum of squared / sum of reference), with its interval.
 
-    The interval is the bootstrap of :func:`bootstrap_rmse_interval`, which draws trials with both their errors; below :data:`BOOTSTRAP_PAIRS` trials
-    the delta method on the logarithm with Student's t. What the trials share cancels in both.
+    The interval is the bootstrap of :func:`bootstrap_rmse_interval`, which draws trials with both their errors; below
+    :data:`BOOTSTRAP_PAIRS` trials the delta method on the logarithm with Student's t. What the trials share cancels in
+    both.
 
     Parameters
     ----------
