@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.registration import Registry
+from disac.simulator.checks import check_choice
 from disac.simulator.scenario import Scenario
 
 RealArray = NDArray[np.float64]
@@ -161,6 +162,8 @@ def estimator(name: str) -> EstimatorKind:
     >>> estimator("ml").bound
     'hybrid'
     """
+    if not isinstance(name, str):
+        check_choice("estimator", name, estimator_names())
     entry = ESTIMATORS.entry(name)
     return EstimatorKind.of(name, entry.value, entry.label)
 

@@ -351,7 +351,7 @@ def test_wrong_data_is_refused_by_name(noisy):
     for name in ("X", "Y"):
         arrays = {"X": X.copy(), "Y": Y.copy()}
         arrays[name][1, 2, 1, 4] = np.nan
-        with pytest.raises(ValueError, match=f"{name}: holds a value that is not finite"):
+        with pytest.raises(ValueError, match=f"{name}: entry .* every entry must be finite"):
             localize(scenario, arrays["X"], arrays["Y"])
     with pytest.raises(NoEstimate, match="no node transmits"):
         localize(scenario, 0 * X, Y)
