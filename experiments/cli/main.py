@@ -290,15 +290,32 @@ def run_link(
 
 
 def begun_by() -> str:
-    """The line that was typed, without the folder."""
+    """The line that was typed, without the folder and with files by their absolute paths, so that it works anywhere."""
     import shlex
 
-    kept = list(click.get_current_context().meta[ARGUMENTS])
-    for i, argument in enumerate(kept):
-        if argument == "--out" or argument.startswith("--out="):
-            del kept[i : i + 1 + (argument == "--out")]
-            break
+    words = iter(click.get_current_context().meta[ARGUMENTS])
+    kept: list[str] = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option == "--out":
+            if not equals:
+                next(words, None)
+        elif option in _FILE_OPTIONS:
+            value = value if equals else next(words, "")
+            kept += [option, ",".join(_absolute(part) for part in value.split(","))]
+        else:
+            kept.append(word)
     return shlex.join(["disac", *kept])
+
+
+_FILE_OPTIONS = ("--scenario", "--precoders", "--design", "--import")
+"""Options whose values are files, or may be."""
+
+
+def _absolute(text: str) -> str:
+    """The absolute path of a file that exists; any other text as it is."""
+    path = Path(text.strip())
+    return str(path.absolute()) if path.is_file() else text
 
 
 def _estimators(names: str, modes: str | None) -> tuple[str, ...]:
