@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "experiments" / "campaign"))
 
 from campaigns import Faulty, Noise, digest
 from test_faults import SEED, TRIALS, check_prefix, kill_at_random_times, kill_workers, start
@@ -227,6 +228,74 @@ def dead_parent(folder, whole, chance):
     assert list(scratch.iterdir()) == []
 
 
+LINE = [
+    *("run", "link", "--set", "targets=[[0, 0]]", "--set", "n_subcarriers=8", "--set", "n_symbols=2"),
+    *("--design", "uniform", "--sinr-db", "-30", "--snr-db", "20", "--trials", "2", "--workers", "1"),
+]
+WRITES = "mkdir,rename,renameat,renameat2,unlink,unlinkat,rmdir,ftruncate,pwrite64,fsync,fdatasync,fchmod"
+
+
+def killed_in_set_up(folder, whole, chance):
+    """``disac run link`` is killed at its n-th system call that writes, one after the other (needs strace)."""
+    place = int(folder.parent.joinpath("place").read_text()) if folder.parent.joinpath("place").exists() else 1
+    folder.parent.joinpath("place").write_text(str(place + 1))
+    inject = f"inject={WRITES}:signal=KILL:when={place}"
+    line_or_resume(folder, ["strace", "-f", "-o", "/dev/null", "-e", f"trace={WRITES}", "-e", inject])
+
+
+def killed_soon(folder, whole, chance):
+    """``disac run link`` is killed at a random time of its first two seconds."""
+    line_or_resume(folder, ["timeout", "-s", "KILL", f"{2 * chance.random():.3f}"])
+
+
+def line_or_resume(folder, kill):
+    """After a kill the run goes on by --resume, or where nothing has begun the same line begins it."""
+    command, run = [sys.executable, "-m", "disac"], folder / "run"
+    told = {"capture_output": True, "text": True, "check": False}
+    subprocess.run([*kill, *command, *LINE, "--out", str(run)], **told)
+    done = subprocess.run([*command, "run", "link", "--resume", str(run), "--workers", "1"], **told)
+    if done.returncode:
+        assert not run.exists() or "no run has begun in it" in " ".join(done.stderr.split()), done.stderr
+        done = subprocess.run([*command, *LINE, "--out", str(run)], **told)
+    assert done.returncode == 0, done.stderr
+    reference = folder.parent / "link"
+    if not reference.exists():
+        subprocess.run([*command, *LINE, "--out", str(reference)], **told)
+    assert digest(run / "run.sqlite") == digest(reference / "run.sqlite")
+    assert (run / "summary.csv").read_bytes() == (reference / "summary.csv").read_bytes()
+    assert (run / "rerun.txt").read_bytes() == (reference / "rerun.txt").read_bytes()
+
+
+def two_starts(folder, whole, chance):
+    """Two starts with one --out and two seeds: one wins, and settings and records are both its own."""
+    command, run = [sys.executable, "-m", "disac"], folder / "run"
+    starts = []
+    for seed in "12":
+        line = [*command, *LINE, "--seed", seed, "--out", str(run)]
+        starts.append(subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        time.sleep(0.3 * chance.random())
+    assert sorted(start.wait() for start in starts) == [0, 1]
+    seed = str(1 + [start.returncode for start in starts].index(0))
+    assert read_run(run / "run.sqlite").meta["seed"] == seed
+    assert f"--seed {seed}" in (run / "rerun.txt").read_text()
+    assert f"seed = {seed}" in (run / "config.toml").read_text()
+
+
+def flipped_bit(folder, whole, chance):
+    """A bit of a finished run is flipped: it is found, or no result changed (free space, times)."""
+    path = folder / "run"
+    run_campaign(Noise(), path, seed=SEED, trials=100)
+    expected, content = digest(path), bytearray(path.read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    path.write_bytes(content)
+    try:
+        with RunReader(path) as reader:
+            reader.verify()
+            assert reader.digest() == expected
+    except StoreError:
+        pass
+
+
 def members(session):
     """Processes of a session that are not zombies."""
     found = []
@@ -242,6 +311,10 @@ def members(session):
 
 FAULTS = {
     "process killed (SIGKILL) at a random time": (killed_process, 50),
+    "`disac run link` killed at a system call that writes, one after the other": (killed_in_set_up, 200),
+    "`disac run link` killed (SIGKILL) at a random time of its first 2 s": (killed_soon, 200),
+    "two starts with one --out": (two_starts, 10),
+    "a bit of a finished run flipped": (flipped_bit, 200),
     "a worker killed ten times in one run": (killed_worker, 3),
     "trial raises": (bad_trial("raises"), 5),
     "trial returns NaN": (bad_trial("nan"), 5),
@@ -264,6 +337,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two tries of each fault")
     parser.add_argument("--only", metavar="TEXT", default="", help="faults whose name holds this text")
+    parser.add_argument("--tries", type=int, metavar="N", help="tries of each fault")
     options = parser.parse_args()
     lost = 0
     print("| fault | tried | survived |\n|---|---|---|", flush=True)
@@ -272,7 +346,7 @@ def main():
         for fault, (inject, tries) in FAULTS.items():
             if options.only not in fault:
                 continue
-            tries = min(tries, 2) if options.quick else tries
+            tries = options.tries or (min(tries, 2) if options.quick else tries)
             troubles = []
             for i in range(tries):
                 folder = Path(tempfile.mkdtemp(dir=name))

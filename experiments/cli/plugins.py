@@ -76,7 +76,7 @@ def _imports_of(folder: Path) -> tuple[str, ...]:
     try:
         facts = json.loads((folder / "provenance.json").read_text("utf-8"))
         return tuple(map(str, facts.get("imports", ())))
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return ()
 
 

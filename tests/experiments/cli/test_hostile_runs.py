@@ -129,7 +129,7 @@ def test_a_picture_that_fails_leaves_the_table(finished, tmp_path, monkeypatch):
     def fail(*args, **options):
         raise ArithmeticError("no picture today")
 
-    monkeypatch.setattr("disac.experiments.plotting.figures.plot_rmse", fail)
+    monkeypatch.setattr("disac.experiments.plotting.figures.save_rmse", fail)
     with pytest.warns(UserWarning, match="no picture was drawn: ArithmeticError: no picture today"):
         result = _invoke(*UNIFORM, "--workers", 1, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
@@ -140,8 +140,8 @@ def test_pictures_do_not_depend_on_the_users_settings(tmp_path):
     """Jupyter's backend without its package, TeX without LaTeX, a style that others would see."""
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nlines.linewidth: 9\nfont.family: serif\n")
     script = (
-        "import sys; from disac.experiments.plotting.figures import plot_scene; from disac.simulator import Scenario; "
-        "from pathlib import Path; plot_scene(Scenario.preset('fig4'), Path(sys.argv[1]))"
+        "import sys; from disac.experiments.plotting.figures import save_scene; from disac.simulator import Scenario; "
+        "from pathlib import Path; save_scene(Scenario.preset('fig4'), Path(sys.argv[1]))"
     )
     usual = {name: value for name, value in os.environ.items() if not name.startswith("MPL")}
     theirs = {"MATPLOTLIBRC": str(tmp_path), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
