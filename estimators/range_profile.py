@@ -436,17 +436,6 @@ def measured_profile(
     return RangeProfile(taps, ideal.period_m, oversampling, ideal.noise_loss, receive_filter, window)
 
 
-def matched_filter_floor(n_tones: int, n_symbols: int, fourth_moment: float) -> float:
-    """Expected power of the matched filter's random sidelobes over its expected peak power.
-
-    With independent symbols of unit power and fourth moment kappa = E abs(x)^4 on n tones and T symbols, the energies
-    have variance T (kappa - 1), so the expected power of the profile is T^2 abs(D)^2 + n T (kappa - 1), with the
-    Dirichlet kernel D; the second term is the floor at the nulls of D. Reciprocal filters do not have it.
-    """
-    excess = n_tones * n_symbols * (fourth_moment - 1)
-    return excess / ((n_tones * n_symbols) ** 2 + excess)
-
-
 def _gain_and_noise(spectrum: EchoSpectrum, receive_filter: str) -> tuple[RealArray, RealArray]:
     """Response to a unit echo and noise variance per unit noise of the filter, at the allocated subcarriers.
 

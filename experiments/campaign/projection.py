@@ -33,10 +33,6 @@ class Projection:
         trials = "1 trial" if self.trials == 1 else f"{self.trials} trials"
         return f"{trials}: about {duration_text(self.seconds)} and {size_text(self.bytes)}"
 
-    def shortage(self, free_bytes: float) -> float:
-        """Bytes that a disk with so many free lacks, 0 when the run fits."""
-        return max(self.bytes - free_bytes, 0.0)
-
 
 def project(trials: int, *, seconds_per_trial: float, bytes_per_row: float, workers: int = 1) -> Projection:
     """Time and disk of ``trials`` more trials that cost what those of a pilot batch did.

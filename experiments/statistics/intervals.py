@@ -171,33 +171,6 @@ def clustered_error_rate_interval(errors: ArrayLike, sizes: ArrayLike, level: fl
     return Interval(low, high, level, "clustered Clopper-Pearson")
 
 
-def binomial_acceptance(trials: int, probability: float, false_alarm: float) -> tuple[int, int]:
-    """Counts (lowest, highest) that a test of "``probability`` is right" accepts, false alarm at most ``false_alarm``.
-
-    Each tail holds at most half of ``false_alarm``, by exact binomial quantiles.
-
-    Raises
-    ------
-    ValueError : unless trials >= 1 and probability and false_alarm are in (0, 1).
-    """
-    _check_counts(0, trials)
-    for name, value in (("probability", probability), ("false_alarm", false_alarm)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} = {value}, must be in (0, 1)")
-    from scipy.stats import binom
-
-    lowest, highest = binom.ppf(false_alarm / 2, trials, probability), binom.isf(false_alarm / 2, trials, probability)
-    return int(lowest), int(highest)
-
-
-def family_wise_level(level: float, n_intervals: int) -> float:
-    """Level of each of ``n_intervals`` so that all hold at once at ``level`` (Bonferroni, any dependence)."""
-    _check_level(level)
-    if n_intervals < 1:
-        raise ValueError(f"n_intervals = {n_intervals}, must be at least 1")
-    return 1 - (1 - level) / n_intervals
-
-
 def chi_square_rmse_interval(rmse: float, degrees_of_freedom: float, level: float = 0.95) -> Interval:
     """Interval rmse * [sqrt(nu / chi2_upper), sqrt(nu / chi2_lower)] of the true RMSE of zero-mean Gaussian errors.
 

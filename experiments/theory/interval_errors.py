@@ -1,4 +1,4 @@
-r"""Where maximum likelihood leaves the Cramer-Rao bound: the method of interval errors, and a Barankin-type bound.
+r"""Where maximum likelihood leaves the Cramer-Rao bound: the method of interval errors.
 
 Concentrated over the amplitudes, the criterion at a position q is the energy of the data inside the span of the
 signatures at q. Between the truth and a sidelobe its difference y^H (P_s - P_0) y is an indefinite quadratic form of a
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincc
 
-from disac.designs import crb, fisher_information, sample_covariances
+from disac.designs import crb, sample_covariances
 from disac.estimators.ambiguity import (
     AmbiguitySurface,
     Signatures,
@@ -33,7 +33,6 @@ ComplexArray = NDArray[np.complex128]
 
 _TRUTH_STEPS = 120
 _METRIC_STEP_M = 1e-2
-_DIFFERENCE_M = 1e-4
 
 
 @dataclass(frozen=True)
@@ -102,17 +101,6 @@ class IntervalErrors:
         density: RealArray = p * nu * root / (2 * np.pi)
         return density * self.cell_m2
 
-    def outlier_probability(self, noise_sense: ArrayLike) -> RealArray:
-        """Probability that a maximum outside the main lobe wins, at noise powers sigma_s^2 (...).
-
-        The criterion R at the truth is common to all cells: a weak draw lets many maxima win together. Given R the
-        number of false maxima is taken to be Poisson, its mean in a cell in proportion to the probability that the
-        cell's value exceeds R, so the probability is 1 - exp(-sum) averaged over the law of R, a noncentral chi-square.
-        Given R the energy at the truth is shared among the principal directions as it is on average; the cell then
-        holds sum_i |c_i z_i + s_i w_i|^2 with w_i the noise outside, whose first three moments a gamma law takes over.
-        """
-        return self.outliers(noise_sense)[0]
-
     def mse(self, noise_sense: ArrayLike) -> RealArray:
         """Predicted mean squared position error [m^2] at noise powers sigma_s^2 (...)."""
         outlier, far = self.outliers(noise_sense)
@@ -149,7 +137,18 @@ class IntervalErrors:
         raise ValueError(f"factor = {factor}: the predicted error never reaches this multiple of the bound")
 
     def outliers(self, noise_sense: ArrayLike) -> tuple[RealArray, RealArray]:
-        """Probability of an outlier, see :meth:`outlier_probability`, and its mean squared error [m^2]."""
+        """Probability that a maximum outside the main lobe wins, and its mean squared error [m^2].
+
+        The criterion R at the truth is common to all cells: a weak draw lets many maxima win together. Given R the
+        number of false maxima is taken to be Poisson, its mean in a cell in proportion to the probability that the
+        cell's value exceeds R, so the probability is 1 - exp(-sum) averaged over the law of R, a noncentral chi-square.
+        Given R the energy at the truth is shared among the principal directions as it is on average; the cell then
+        holds sum_i |c_i z_i + s_i w_i|^2 with w_i the noise outside, whose first three moments a gamma law takes over.
+
+        Parameters
+        ----------
+        noise_sense : noise powers sigma_s^2 (...).
+        """
         noise = np.asarray(noise_sense, dtype=float)
         pairs = np.array([self._outliers_at(float(v)) for v in noise.ravel()])
         return pairs[:, 0].reshape(noise.shape), pairs[:, 1].reshape(noise.shape)
@@ -298,114 +297,6 @@ def _summits(level: RealArray) -> NDArray[np.intp]:
     while not np.array_equal(parent, parent[parent]):
         parent = parent[parent]
     return parent
-
-
-def barankin_bound(
-    scenario: Scenario,
-    signal: NDArray[np.complexfloating],
-    noise_sense: ArrayLike,
-    test_points: RealArray,
-    *,
-    mode: str = "hybrid",
-    target: int = 0,
-) -> RealArray:
-    """Bound on the mean squared position error of unbiased estimators [m^2], at least the CRB at every SNR.
-
-    McAulay and Hofstetter's form of the Barankin bound: scores of all parameters together with likelihood ratios at
-    test points, H [[F, D], [D^T, M - 1]]^{-1} H^T. At a test point the target is moved and the amplitudes take the
-    values that bring the mean closest to the true one, where it is hardest to tell apart. A test point that the noise
-    cannot reach drops out, so the bound tends to the CRB at high SNR and rises above it where sidelobes compete.
-
-    Parameters
-    ----------
-    noise_sense : (...) noise powers sigma_s^2.
-    test_points : (S, 2) positions of the target, such as the sidelobes of its ambiguity [m].
-    """
-    s = scenario
-    signatures = Signatures(s, signal, mode)
-    order = [target, *(k for k in range(s.n_targets) if k != target)]
-    truth = s.targets[order]
-    b = signatures.amplitudes(order)
-    held = np.broadcast_to(truth[1:], (len(test_points), s.n_targets - 1, 2))
-    points = np.concatenate([truth[None], np.concatenate([test_points[:, None], held], axis=1)])
-    cross = signatures.between(points, truth[None], order, order)
-    root = inverse_root(signatures.between(points, points, order, order))
-    amplitudes = np.einsum("gnac,gndc,gndb,nb->gna", root, root.conj(), cross, b)
-    amplitudes[0] = b
-    products = np.empty((len(points), len(points)))
-    for j in range(len(points)):
-        gram = signatures.between(points, points[j : j + 1], order, order)
-        products[:, j] = np.einsum("gna,gnab,nb->g", amplitudes.conj(), gram, amplitudes[j]).real
-    exponent = products - products[:, :1] - products[:1] + products[0, 0]
-    slopes = _mean_slopes(signatures, order, points, amplitudes)
-    covariances, n_symbols = signal_covariances(s, signal)
-    information = fisher_information(s, covariances, mode, n_symbols) * s.noise_sense_per_subcarrier
-    bounds = []
-    for noise in np.atleast_1d(np.asarray(noise_sense, dtype=float)).ravel():
-        bounds.append(
-            _mcaulay_hofstetter(
-                information * (s.n_subcarriers / noise),
-                slopes * (2 * s.n_subcarriers / noise),
-                exponent[1:, 1:] * (2 * s.n_subcarriers / noise),
-                test_points - s.targets[target],
-                (target, s.n_targets + target),
-            )
-        )
-    return np.array(bounds).reshape(np.shape(noise_sense))
-
-
-def _mcaulay_hofstetter(
-    information: RealArray, slopes: RealArray, exponent: RealArray, offsets: RealArray, rows: tuple[int, int]
-) -> float:
-    """Trace of H B^{-1} H^T for the two position rows, all rows and columns scaled to unit diagonal first."""
-    half = np.diag(exponent) / 2
-    ratios = np.exp(exponent - half[:, None] - half) - np.exp(-half[:, None] - half)
-    shrink = np.exp(-half)
-    matrix = np.block([[information, slopes * shrink], [(slopes * shrink).T, ratios]])
-    moves = np.zeros((2, len(matrix)))
-    moves[0, rows[0]] = moves[1, rows[1]] = 1.0
-    moves[:, len(information) :] = (offsets * shrink[:, None]).T
-    scale = 1 / np.sqrt(np.diag(matrix))
-    values, vectors = np.linalg.eigh(matrix * scale[:, None] * scale)
-    keep = values > 1e-12 * values[-1]
-    coordinates = (moves * scale) @ vectors[:, keep]
-    return float(np.sum(coordinates**2 / values[keep]))
-
-
-def _mean_slopes(signatures: Signatures, order: list[int], points: RealArray, amplitudes: ComplexArray) -> RealArray:
-    """Re (d mu / d psi_p)^H (mu_j - mu_0), (2K + 2KN^2, S), parameters in the order of ``fisher_information``.
-
-    The derivatives by positions are central differences of inner products between signatures.
-    """
-    s = signatures.scenario
-    k, n, active = s.n_targets, s.n_nodes, signatures.active
-    truth = s.targets[order][None]
-    b = amplitudes[0]
-
-    def products(at: RealArray) -> ComplexArray:
-        """<phi_na(at), mu_j - mu_0> for all points j, (N, A, S)."""
-        with_all = np.stack(
-            [
-                np.einsum("nab,nb->na", signatures.between(at, points[j : j + 1], order, order)[0], amplitudes[j])
-                for j in range(len(points))
-            ],
-            axis=-1,
-        )
-        difference: ComplexArray = with_all[..., 1:] - with_all[..., :1]
-        return difference
-
-    slopes = np.zeros((2 * k + 2 * k * n * n, len(points) - 1))
-    for i, label in enumerate(order):
-        for axis in (0, 1):
-            step = np.zeros_like(truth)
-            step[0, i, axis] = _DIFFERENCE_M
-            change = (products(truth + step) - products(truth - step)) / (2 * _DIFFERENCE_M)
-            slopes[axis * k + label] = np.einsum("na,naj->j", b.conj(), change).real
-    index = np.arange(n * n * k).reshape(n, n, k)[:, active][:, :, order].ravel()
-    by_amplitude = products(truth).reshape(len(index), -1)
-    slopes[2 * k + index] = by_amplitude.real
-    slopes[2 * k + n * n * k + index] = by_amplitude.imag
-    return slopes
 
 
 def signal_covariances(scenario: Scenario, signal: NDArray[np.complexfloating]) -> tuple[ComplexArray, int]:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from acceptance import binomial_acceptance
 from numpy.typing import NDArray
 from scipy.special import i0e
 from scipy.stats import chi2, ncx2
 
 from disac.estimators import count_bit_errors, detect, estimate_gains, pilot_symbols
-from disac.experiments.statistics.intervals import binomial_acceptance
 from disac.experiments.theory.ber import awgn_ber
 from disac.simulator import constellation, modulate
 

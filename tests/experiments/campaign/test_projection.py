@@ -36,12 +36,6 @@ def test_wrong_numbers_are_named(change, name):
         project(**numbers)
 
 
-def test_a_disk_that_is_too_small():
-    projection = project(100, seconds_per_trial=1.0, bytes_per_row=1000.0)
-    assert projection.shortage(free_bytes=60_000) == 40_000
-    assert projection.shortage(free_bytes=200_000) == 0
-
-
 def test_size_of_a_value_follows_the_record_format():
     empty = row_bytes({})
     share = row_bytes({"x": 0.5}) - empty

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from acceptance import binomial_acceptance
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -21,12 +22,12 @@ FALSE_ALARM = 1e-9
 
 
 def covers_at(level: float, hits: int, runs: int) -> bool:
-    lowest, highest = intervals.binomial_acceptance(runs, level, FALSE_ALARM)
+    lowest, highest = binomial_acceptance(runs, level, FALSE_ALARM)
     return lowest <= hits <= highest
 
 
 def covers_at_least(level: float, hits: int, runs: int) -> bool:
-    return hits >= intervals.binomial_acceptance(runs, level, FALSE_ALARM)[0]
+    return hits >= binomial_acceptance(runs, level, FALSE_ALARM)[0]
 
 
 def count_hits(runs: int, seed: int, truth: float, interval: Callable[[np.random.Generator], Interval]) -> int:
@@ -326,19 +327,6 @@ def test_clustered_limits() -> None:
     assert intervals.clustered_error_rate_interval([64, 64, 64], 64).high == 1.0
 
 
-def test_binomial_acceptance() -> None:
-    lowest, highest = intervals.binomial_acceptance(1000, 0.1, 1e-3)
-    law = stats.binom(1000, 0.1)
-    assert law.cdf(lowest - 1) + law.sf(highest) <= 1e-3
-    assert law.cdf(lowest) > 5e-4
-    assert law.sf(highest - 1) > 5e-4
-
-
-def test_family_wise_level() -> None:
-    assert intervals.family_wise_level(0.99, 1) == 0.99
-    assert intervals.family_wise_level(0.99, 20) == pytest.approx(0.9995)
-
-
 def test_interval_prints_and_scales() -> None:
     assert str(Interval(0.95, 1.05, 0.95, "bootstrap-t")) == "[0.9500, 1.050] (95 %, bootstrap-t)"
     assert str(Interval(4.7964e-4, 12345.6, 0.99, "x")) == "[4.796e-4, 1.235e4] (99 %, x)"
@@ -373,8 +361,6 @@ def test_interval_prints_and_scales() -> None:
             "bounds must be positive",
         ),
         (lambda: Interval(2.0, 1.0, 0.95, "x"), "low must not exceed high"),
-        (lambda: intervals.binomial_acceptance(10, 0.0, 1e-9), "probability = 0.0"),
-        (lambda: intervals.family_wise_level(0.95, 0), "n_intervals = 0"),
     ],
 )
 def test_bad_input(call: Callable[[], object], message: str) -> None:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from acceptance import binomial_acceptance
 
-from disac.experiments.statistics.intervals import binomial_acceptance
 from disac.experiments.statistics.pairs import pair_rows, paired_rmse_ratio
 
 

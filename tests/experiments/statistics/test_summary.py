@@ -4,9 +4,9 @@ import csv
 
 import numpy as np
 import pytest
+from acceptance import binomial_acceptance
 
 from disac.experiments.runs.tables import write_csv
-from disac.experiments.statistics.intervals import binomial_acceptance
 from disac.experiments.statistics.summary import (
     count_gross_errors,
     infeasible_row,

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from acceptance import family_wise_level
 from scipy.stats import chi2
 
 from disac.designs import design
-from disac.experiments.statistics.intervals import clustered_error_rate_interval, family_wise_level
+from disac.experiments.statistics.intervals import clustered_error_rate_interval
 from disac.experiments.statistics.summary import count_gross_errors
 from disac.experiments.studies.link import LinkCase, LinkExperiment, at_snr
 from disac.experiments.trials.experiment import trial_key

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from acceptance import binomial_acceptance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,7 +20,6 @@ from scipy.stats import ncx2
 
 from disac.designs.precoders import achieved_sinr
 from disac.estimators import detect
-from disac.experiments.statistics.intervals import binomial_acceptance
 from disac.experiments.theory import ber as ber_theory
 from disac.simulator import (
     Scenario,
