@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from disac.experiments.campaign.projection import project, row_bytes
+from disac.experiments.statistics.rounding import text_with_interval
 
 if TYPE_CHECKING:
     from disac.experiments.campaign.runner import Progress
@@ -135,4 +136,4 @@ class _RunningRatio:
         spread = max(self.ee - 2 * ratio * self.ec + ratio**2 * self.cc, 0.0)
         half = 1.96 * spread**0.5 / self.c
         low, high = max(ratio - half, 0.0) ** 0.5, (ratio + half) ** 0.5
-        return f"{ratio**0.5:.3f} [{low:.3f}, {high:.3f}]"
+        return text_with_interval(ratio**0.5, low, high)

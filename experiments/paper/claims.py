@@ -27,6 +27,7 @@ from disac.experiments.paper.scenarios import PaperScenario
 from disac.experiments.paper.sweeps import PAPER_SECONDS, stated_variables
 from disac.experiments.statistics.draws import common_trials
 from disac.experiments.statistics.means import Mean, Ratio, mean_over_points
+from disac.experiments.statistics.rounding import signed_text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
 from disac.experiments.trials.keys import TrialKey
 
@@ -264,11 +265,11 @@ def _edge_changes(claim: str, figure: str, *, rises: bool) -> Claim:
             first, last = edges[values[0]], edges[values[-1]]
             change = Ratio.of_logs(np.log(10.0) / 10 * (np.asarray(last) - np.asarray(first)))
             verdicts.append(change.above(1.0) if rises else change.below(1.0))
-            in_db = [
+            value, low, high = (
                 10 * math.log10(x) if 0 < x < math.inf else math.nan for x in (change.value, change.low, change.high)
-            ]
+            )
             kind = "P.2, P.3" if interleaved else "P.1"
-            parts.append(f"{kind}: {in_db[0]:+.2f} dB [{in_db[1]:+.2f}, {in_db[2]:+.2f}] over {change.draws} draws")
+            parts.append(f"{kind}: {signed_text_with_interval(value, low, high, 'dB')} over {change.draws} draws")
         if not parts:
             return None
         verdict = joint_verdict(verdicts)

@@ -15,6 +15,7 @@ from disac.experiments.paper.evidence import Evidence, every
 from disac.experiments.paper.study import PaperFigure, full_sweep, load_evidence
 from disac.experiments.reproduce.clock import TIMES, SectionTime, read_times
 from disac.experiments.runs.choices import read_choices
+from disac.experiments.statistics.rounding import interval_text
 from disac.experiments.statistics.verdicts import Finding
 from disac.experiments.study.protocol import Study, reproduced_studies, study_names
 from disac.experiments.study.run import SETTINGS, StudyRun
@@ -172,7 +173,7 @@ def _agreement_lines(agreement: Sequence[Agreement], tables: str) -> list[str]:
 def _certified(ends: tuple[float, float]) -> str:
     """RCRBs [mm] of a bound and a value [m^2]."""
     low, high = (1e3 * math.sqrt(end) for end in ends)
-    return f"[{low:.7f}, {high:.7f}]"
+    return interval_text(low, high, digits=8)
 
 
 def _time_lines(times: Sequence[SectionTime], tables: str) -> list[str]:

@@ -66,15 +66,32 @@ def upper_bound_text(high: float) -> str:
     return f"< {_text(high, _step(high, 2), ROUND_CEILING)}"
 
 
-def interval_text(low: float, high: float) -> str:
-    """``[low, high]`` without a value, rounded outwards to four significant digits.
+def signed_text_with_interval(value: float, low: float, high: float, unit: str) -> str:
+    """``+value unit [+low, +high]``: a difference as :func:`text_with_interval` rounds it, each number with its sign.
+
+    Examples
+    --------
+    >>> signed_text_with_interval(0.3, -0.0951, 0.6951, "dB")
+    '+0.30 dB [-0.10, +0.70]'
+    """
+    number, interval = texts_with_interval(value, low, high)
+    ends = [_signed(end) for end in interval.strip("[]").split(", ")] if interval else []
+    return f"{_signed(number)} {unit}" + (f" [{', '.join(ends)}]" if ends else "")
+
+
+def _signed(text: str) -> str:
+    return text if text.startswith("-") or text in ("0", "nan") else f"+{text}"
+
+
+def interval_text(low: float, high: float, digits: int = 4) -> str:
+    """``[low, high]`` without a value, rounded outwards to that many significant digits.
 
     Examples
     --------
     >>> interval_text(4.7964e-4, 12345.6)
     '[4.796e-4, 1.235e4]'
     """
-    return f"[{_text(low, _step(low, 4), ROUND_FLOOR)}, {_text(high, _step(high, 4), ROUND_CEILING)}]"
+    return f"[{_text(low, _step(low, digits), ROUND_FLOOR)}, {_text(high, _step(high, digits), ROUND_CEILING)}]"
 
 
 def number_text(value: float, digits: int = 3) -> str:

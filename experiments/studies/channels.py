@@ -20,6 +20,7 @@ from disac.experiments.plotting.figures import design_name, figure, save, series
 from disac.experiments.runs.folder import STORE
 from disac.experiments.statistics.draws import PointDraws, Row, summarize, summarize_times
 from disac.experiments.statistics.means import Ratio
+from disac.experiments.statistics.rounding import signed_text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
 from disac.experiments.study.protocol import Campaign, Study, register_study
 from disac.experiments.study.run import TIMES, StudyRun
@@ -291,7 +292,7 @@ def _same_edges(compared: ChannelComparison, model: Channels) -> Finding:
             own, other = (compared.edge_db(scene, m, interleaved=interleaved) for m in (model, compared.models[0]))
             change, half = _difference(own, other)
             intervals.append((change - half, change + half))
-            parts.append(f"{title}, {label} {change:+.2f} dB [{change - half:+.2f}, {change + half:+.2f}]")
+            parts.append(f"{title}, {label} {signed_text_with_interval(change, *intervals[-1], 'dB')}")
     changed = sum(low > 0 or high < 0 for low, high in intervals)
     return Finding(
         f"{model.label} users leave the largest feasible threshold as it is (mean within {EDGE_WITHIN_DB:g} dB)",

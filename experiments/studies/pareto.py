@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -249,12 +250,12 @@ def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
             lowest = f"; lowest level {row['highest_lowest_db']:.3f} dB" if "highest_lowest_db" in row else ""
             yield f"{head}: infeasible in every draw{lowest}"
             continue
-        interval = f" [{row['detection_low']:.3f}, {row['detection_high']:.3f}]" if "detection_low" in row else ""
+        ends = (row.get(f"detection_{end}", math.nan) for end in ("low", "high"))
         ratio = f" ({row['rcrb_ratio']:.3f} of the reference)" if "rcrb_ratio" in row else ""
         rmse = f", RMSE {row['rmse_m']:.4g} m (CRB {row['rcrb_t_m']:.4g} m)" if "rmse_m" in row else ""
         yield (
             f"{head}: RCRB {row['rcrb_m']:.4g} m{ratio}, PSLR {row['pslr_db']:.2f} dB, sent "
-            f"{row['realized_pslr_db']:.2f} dB; weak target found in {row['detection']:.3f}{interval} of "
+            f"{row['realized_pslr_db']:.2f} dB; weak target found in {text_with_interval(row['detection'], *ends)} of "
             f"{row['looks']} profiles{rmse}; {row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
         )
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from disac.experiments.plotting.figures import design_name, figure, save, series_marker
 from disac.experiments.statistics.draws import PointDraws
 from disac.experiments.statistics.means import student_half_width
+from disac.experiments.statistics.rounding import signed_text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict
 from disac.experiments.studies.sidelobe_sweep import SidelobeSweep, signals_of
 from disac.experiments.study.protocol import Study, register_study
@@ -312,10 +313,12 @@ def _signs(rows: Sequence[Row], stem: str) -> Verdict:
 
 def _levels(rows: Sequence[Row], stem: str) -> str:
     return ", ".join(
-        f"{row[f'{stem}_db']:+.2f} dB [{row[f'{stem}_low_db']:+.2f}, "
-        f"{row[f'{stem}_high_db']:+.2f}] at {row['sinr_db']:g} dB"
-        for row in rows
+        f"{signed_text_with_interval(*_value_and_ends(row, stem), 'dB')} at {row['sinr_db']:g} dB" for row in rows
     )
+
+
+def _value_and_ends(row: Row, stem: str) -> tuple[float, float, float]:
+    return row[f"{stem}_db"], row.get(f"{stem}_low_db", math.nan), row.get(f"{stem}_high_db", math.nan)
 
 
 def _draws(rows: Sequence[Row]) -> str:
@@ -333,13 +336,10 @@ def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
         if math.isnan(row["pslr_db"]):
             yield f"{head}: no sidelobe, the main lobe of two subcarriers a node fills the period"
             continue
-        pslr, islr = (
-            f" [{row[f'{stem}_low_db']:.2f}, {row[f'{stem}_high_db']:.2f}]" if row["draws"] > 1 else ""
-            for stem in ("pslr", "islr")
-        )
+        pslr, islr = (signed_text_with_interval(*_value_and_ends(row, stem), "dB") for stem in ("pslr", "islr"))
         yield (
-            f"{head}: PSLR {row['pslr_db']:.2f} dB{pslr}, {row['pslr_loss_db']:+.2f} dB against equal power; "
-            f"ISLR {row['islr_db']:.2f} dB{islr}, {row['islr_loss_db']:+.2f} dB; "
+            f"{head}: PSLR {pslr}, {row['pslr_loss_db']:+.2f} dB against equal power; "
+            f"ISLR {islr}, {row['islr_loss_db']:+.2f} dB; "
             f"{row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
             f"{'' if row['draws'] > 1 else ', no interval from one draw'}"
         )

@@ -19,7 +19,7 @@ from disac.experiments.statistics.intervals import (
     clustered_error_rate_interval,
 )
 from disac.experiments.statistics.means import Ratio, mean_over_points
-from disac.experiments.statistics.rounding import text_with_interval
+from disac.experiments.statistics.rounding import interval_text, signed_text_with_interval, text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict, joint_verdict
 from disac.experiments.studies.waveform_figure import plot_verdict
 from disac.experiments.studies.waveform_trial import LABELS, SENT, Case, SceneThresholds, WaveformSweep, feasible_draws
@@ -386,7 +386,7 @@ def _attained(sent: Transmissions) -> Finding:
             found = bootstrap_rmse_interval(squared[~missed], bounds=bound[~missed], rng=np.random.default_rng(0))
             parts[-1] += (
                 f", {missed.sum()} of them misses of the search, where the truth is likelier than the estimate; "
-                f"without these [{found.low:.3f}, {found.high:.3f}]"
+                f"without these {interval_text(found.low, found.high)}"
             )
         verdicts.append(within(interval, ATTAINED_WITHIN))
         intervals += [item.rmse_ratio(np.random.default_rng(0))[1] for item in items]
@@ -489,9 +489,9 @@ def _sinr(sent: Transmissions) -> Finding:
             for scene in dict.fromkeys(item.scene for item in items)
         ]
         ratio = Ratio.of_logs(np.concatenate(logs))
-        low, high = (10 * math.log10(max(end, 1e-30)) for end in (ratio.low, ratio.high))
+        value, low, high = (10 * math.log10(max(end, 1e-30)) for end in (ratio.value, ratio.low, ratio.high))
         parts.append(
-            f"{LABELS[design, phases]} {10 * math.log10(ratio.value):+.2f} dB [{low:+.2f}, {high:+.2f}], outage "
+            f"{LABELS[design, phases]} {signed_text_with_interval(value, low, high, 'dB')}, outage "
             f"{_joint_rate(items, 'outages')}"
         )
         often = _rate_and_interval(items, "outages")[1].low > MOST_OUTAGE

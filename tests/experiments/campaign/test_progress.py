@@ -29,7 +29,7 @@ def test_a_line_every_tenth_without_control_characters(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 10
     assert lines[0].startswith("2 of 20 trials")
-    assert lines[-1].endswith("point 1 of 2, 20 trials: RMSE/RCRB 1.414 [1.414, 1.414]")
+    assert lines[-1].endswith("point 1 of 2, 20 trials: RMSE/RCRB 1.414 [1.414, 1.415]")
     assert all(ord(c) >= 32 for line in lines for c in line)
 
 

@@ -117,14 +117,14 @@ def test_gaps_that_change_with_users_are_seen(growth, verdict):
     assert _of(figure, "More users cost CRB").verdict == "confirmed"
     lower = _of(figure, "More users lower")
     assert lower.verdict == "confirmed"
-    assert "-2.00 dB" in lower.effect
+    assert "-2.000 dB" in lower.effect
 
 
 def test_rank_that_is_lost_at_high_thresholds_refutes_its_loss_at_low_ones():
     figure = _trade_off(lambda design, threshold, users: RANK[design], lambda users: 30.0)
     finding = _of(figure, "P.1's extraction loses rank")
     assert finding.verdict == "refuted"
-    assert "-1 [-1, -1]" in finding.effect
+    assert "-1.000 [-1.000, -1.000]" in finding.effect
 
 
 def test_users_that_help_refute_their_cost():

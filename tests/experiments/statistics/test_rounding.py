@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from disac.experiments.statistics.rounding import (
     interval_text,
     number_text,
+    signed_text_with_interval,
     text_beside_interval,
     text_with_interval,
     upper_bound_text,
@@ -78,3 +79,35 @@ def test_numbers_beside_an_interval_have_its_digits():
     assert text_beside_interval(0.358049, 0.362, math.nan, math.nan) == "0.358"
     assert upper_bound_text(0.000585) == "< 5.9e-4"
     assert number_text(0.0) == "0"
+
+
+@given(st.lists(NUMBERS, min_size=3, max_size=3).map(sorted))
+def test_differences_carry_their_signs_and_round_outwards(ends):
+    low, value, high = ends
+    text = signed_text_with_interval(value, low, high, "dB")
+    shown, shown_low, shown_high = _numbers(text.replace(" dB", ""))
+    assert shown_low <= low
+    assert high <= shown_high
+    assert all(number == 0 or f"{'+' if number > 0 else '-'}" in text for number in (shown, shown_low, shown_high))
+
+
+def test_terminal_lines_of_the_studies_round_outwards():
+    """Nearest rounding printed ends inside the interval: 0.0951 as 0.10, 1.2344 as 1.23."""
+    from disac.experiments.campaign.progress import _RunningRatio
+    from disac.experiments.reproduce.findings import _certified
+    from disac.experiments.studies import pareto, sidelobes
+
+    ratio = _RunningRatio()
+    for above in (0.5, 1.5, 1.1):
+        ratio.add(above, 1.0)
+    assert str(ratio) == "1.02 [0.75, 1.23]"  # 1.0165 [0.7538, 1.2242]
+    assert _certified((1.00000001234e-6, 1.00000002e-6)) == "[1.0000000, 1.0000001]"
+    levels = {"pslr_db": -9.88, "pslr_low_db": -9.98444, "pslr_high_db": -9.77556}
+    row = {"design": "p2", "signal": "expected", "draws": 9, "infeasible_draws": 0, "islr_loss_db": 0.0} | levels
+    row |= {name.replace("pslr", "islr"): value for name, value in levels.items()} | {"pslr_loss_db": 0.0}
+    (line,) = sidelobes.summary_lines([row])
+    assert "PSLR -9.88 dB [-9.99, -9.77]" in line
+    row = {"design": "p2", "draws": 9, "infeasible_draws": 0, "rcrb_m": 1.0, "pslr_db": -9.0, "looks": 9}
+    row |= {"realized_pslr_db": -9.0, "detection": 0.9, "detection_low": 0.84446, "detection_high": 0.93337}
+    (line,) = pareto.summary_lines([row])
+    assert "found in 0.900 [0.844, 0.934] of" in line
