@@ -40,6 +40,7 @@ def start(folder, *, workers, new_session=False):
         from campaigns import Noise
         from disac.experiments.campaign.runner import run_campaign
         if __name__ == "__main__":
+            import numba  # the first batch would load it, and most kills would come before it has
             print("start", flush=True)
             run_campaign(
                 Noise(pause_s={PAUSE_S}), {str(folder / "run")!r}, seed={SEED}, trials={TRIALS}, workers={workers},
