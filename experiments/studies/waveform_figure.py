@@ -129,6 +129,9 @@ def _finish(line: Sequence[Axes], scene: SceneThresholds, rows: Sequence[Row]) -
     for ax in (line[0], line[2]):
         ax.set_xlim(line[1].get_xlim())
     low, high = line[0].get_ylim()
+    if low <= 0:  # an interval so wide that its margin on a linear axis passes zero
+        line[0].set_yscale("log")
+        low, high = line[0].get_ylim()
     line[0].set_ylim(low, high * (high / low) ** 0.25)
     for ax in line:
         ax.set_xticks(sorted({float(row["sinr_db"]) for row in rows}))
