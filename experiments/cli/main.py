@@ -24,7 +24,7 @@ from disac.experiments.cli.printing import accept_any_encoding, tell, tell_code_
 from disac.experiments.cli.runs import told_errors
 from disac.experiments.cli.scenario import say_warnings, scenario_of, threshold_given
 from disac.experiments.cli.study import Studies, print_table
-from disac.experiments.cli.types import Names, Numbers, Shard, first_repeated
+from disac.experiments.cli.types import ListOption, Names, Numbers, Shard, first_repeated
 from disac.experiments.study.scene import assignment
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def run() -> None:
 @click.option(
     "--design",
     "designs",
+    cls=ListOption,
+    type=Names(),
     default="p2",
     show_default=True,
     metavar="NAME|FILE,...",
@@ -88,9 +90,15 @@ def run() -> None:
     type=click.Path(exists=True, dir_okay=False),
     help="Transmit the precoders of this file; repeatable. Without --design no design is solved.",
 )
-@click.option("--sinr-db", type=Numbers(float, -300, 300), help="SINR thresholds Gamma_c [dB]; default: the preset's.")
+@click.option(
+    "--sinr-db",
+    cls=ListOption,
+    type=Numbers(float, -300, 300),
+    help="SINR thresholds Gamma_c [dB]; default: the preset's.",
+)
 @click.option(
     "--snr-db",
+    cls=ListOption,
     type=Numbers(float, -100, 100),
     default="-50:30:10",
     show_default=True,
@@ -105,8 +113,20 @@ def run() -> None:
     help="A rough version: 20 trials a point, unless --trials is given. The first run of all compiles its kernels too.",
 )
 @click.option("--resolve", is_flag=True, help="Solve the design anew at every SNR, not once at the preset's.")
-@click.option("--symbols", type=Numbers(int, 1, 65536), help="OFDM symbols T per trial; default: the scenario's.")
-@click.option("--modulation", type=Names(MODULATIONS), default="qpsk", show_default=True, help="QAM of the data.")
+@click.option(
+    "--symbols",
+    cls=ListOption,
+    type=Numbers(int, 1, 65536),
+    help="OFDM symbols T per trial; default: the scenario's.",
+)
+@click.option(
+    "--modulation",
+    cls=ListOption,
+    type=Names(MODULATIONS),
+    default="qpsk",
+    show_default=True,
+    help="QAM of the data.",
+)
 @click.option(
     "--radar",
     type=click.Choice(["constant-modulus", "gaussian"]),
@@ -117,12 +137,16 @@ def run() -> None:
 @click.option(
     "--estimator",
     "estimators",
+    cls=ListOption,
+    type=Names(),
     default="ml",
     show_default=True,
     help="Estimators of the positions, comma separated; all see the same trials, the first is the reference. Built in: "
     f"{', '.join(estimator_names())}.",
 )
-@click.option("--mode", "modes", hidden=True, help="Other name of --estimator; hybrid is ml.")
+@click.option(
+    "--mode", "modes", cls=ListOption, type=Names(), hidden=True, help="Other name of --estimator; hybrid is ml."
+)
 @click.option("--pilots", type=click.IntRange(0), default=0, show_default=True, help="Pilot symbols for the users.")
 @click.option("--trials", type=click.IntRange(2), help="Trials per point.  [default: 200]")
 @click.option(
@@ -159,7 +183,7 @@ def run_link(
     preset: str,
     file: Path | None,
     settings: tuple[str, ...],
-    designs: str,
+    designs: tuple[str, ...],
     precoders: tuple[str, ...],
     sinr_db: tuple[float, ...] | None,
     snr_db: tuple[float, ...],
@@ -169,8 +193,8 @@ def run_link(
     symbols: tuple[int, ...] | None,
     modulation: tuple[str, ...],
     radar: RadarSequence,
-    estimators: str,
-    modes: str | None,
+    estimators: tuple[str, ...],
+    modes: tuple[str, ...] | None,
     pilots: int,
     trials: int | None,
     precision: float | None,
@@ -225,8 +249,10 @@ def run_link(
     else:
         if file is not None and chosen("preset"):
             raise click.UsageError("--preset and --scenario exclude each other")
-        sent = [name.strip() for name in designs.split(",")] if chosen("designs") or not precoders else []
+        sent = list(designs) if chosen("designs") or not precoders else []
         sent += precoders
+        if not sent:
+            raise click.UsageError("--design: names no design")
         if (twice := first_repeated(sent)) is not None:
             raise click.UsageError(f"--design and --precoders: {twice} is given twice")
         only_files = all(is_precoder_file(name) for name in sent)
@@ -318,23 +344,23 @@ def _absolute(text: str) -> str:
     return str(path.absolute()) if path.is_file() else text
 
 
-def _estimators(names: str, modes: str | None) -> tuple[str, ...]:
+def _estimators(names: tuple[str, ...], modes: tuple[str, ...] | None) -> tuple[str, ...]:
     """Names of registered estimators; ``--mode`` says the same of maximum likelihood in other words."""
     option, given = "--estimator", names
     if modes is not None:
         if chosen("estimators"):
             raise click.UsageError("--mode is another name of --estimator: give one of them")
         option, given = "--mode", modes
-    wanted = [name.strip() for name in given.split(",")]
-    if modes is not None:
-        wanted = ["ml" if name == "hybrid" else name for name in wanted]
+    wanted = [("ml" if name == "hybrid" else name) for name in given] if modes is not None else list(given)
+    if not wanted:
+        raise click.UsageError(f"{option}: names no estimator")
     if (twice := first_repeated(wanted)) is not None:
-        raise click.UsageError(f"{option} {given}: {twice} is given twice")
+        raise click.UsageError(f"{option} {','.join(given)}: {twice} is given twice")
     for name in wanted:
         try:
             estimator(name)
         except ValueError as error:
-            raise click.UsageError(f"{option} {given}: {error}") from None
+            raise click.UsageError(f"{option} {','.join(given)}: {error}") from None
     return tuple(wanted)
 
 

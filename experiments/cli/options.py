@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from disac.experiments.cli.types import Names, Numbers
+from disac.experiments.cli.types import ListOption, Names, Numbers
 from disac.experiments.study.settings import OptionSpec, StudySettings, options_of, value_text
 
 
@@ -44,6 +44,14 @@ def given_values(settings: type[StudySettings], parameters: Mapping[str, Any]) -
 
 def _option(spec: OptionSpec) -> click.Option:
     kind = _type(spec)
+    if spec.many and not spec.repeated:
+        return ListOption(
+            [spec.flag, spec.field],
+            type=kind,
+            show_default=_default_text(spec),
+            help=spec.description,
+            metavar=spec.metavar,
+        )
     return click.Option(
         [spec.flag, spec.field],
         type=kind,

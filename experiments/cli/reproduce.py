@@ -9,6 +9,7 @@ import click
 
 from disac.experiments.cli.errors import said_warnings, user_errors
 from disac.experiments.cli.study import execution_of, resumable
+from disac.experiments.cli.types import ListOption, Names
 from disac.experiments.study.protocol import Study, get_study, reproduced_studies
 from disac.experiments.study.settings import options_of
 
@@ -32,7 +33,13 @@ from disac.experiments.study.settings import options_of
     help="Also write findings.md, gallery.md and figures/ into this folder.",
 )
 @click.option("--check", is_flag=True, help="Also solve three points of every figure by Clarabel and compare (slow).")
-@click.option("--only", metavar="NAMES", help="Studies to compute, separated by commas; default: the paper's.")
+@click.option(
+    "--only",
+    cls=ListOption,
+    type=Names(),
+    metavar="NAMES",
+    help="Studies to compute, separated by commas; default: the paper's.",
+)
 def reproduce(
     quick: bool,
     seed: int,
@@ -42,7 +49,7 @@ def reproduce(
     out: Path,
     docs: Path | None,
     check: bool,
-    only: str | None,
+    only: tuple[str, ...] | None,
 ) -> None:
     """Compute every figure and table of the paper's Section V, what the waveform says of them, and a verdict on each
     claim.
@@ -84,16 +91,16 @@ def reproduce(
     click.echo(f"claims: {path}, figures: {gallery}, {clock.total_s:.0f} s in all")
 
 
-def _chosen_studies(only: str | None) -> list[Study[Any]]:
+def _chosen_studies(only: tuple[str, ...] | None) -> list[Study[Any]]:
     if only is None:
         return reproduced_studies()
     try:
-        return [get_study(name.strip()) for name in only.split(",")]
+        return [get_study(name) for name in only]
     except ValueError as error:
-        raise click.ClickException(f"--only {only}: {error}") from None
+        raise click.ClickException(f"--only {','.join(only)}: {error}") from None
 
 
-def _line(*, quick: bool, check: bool, only: str | None, **values: int | None) -> str:
-    words = ["disac reproduce", *(["--quick"] if quick else []), *([f"--only {only}"] if only else [])]
+def _line(*, quick: bool, check: bool, only: tuple[str, ...] | None, **values: int | None) -> str:
+    words = ["disac reproduce", *(["--quick"] if quick else []), *([f"--only {','.join(only)}"] if only else [])]
     words += [f"--{name} {value}" for name, value in values.items() if value is not None]
     return " ".join([*words, *(["--check"] if check else [])])

@@ -71,6 +71,25 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
+class ListOption(click.Option):
+    """An option whose value is a list: ``--x 1,2`` and ``--x 1 --x 2`` mean the same; None where it is not given.
+
+    Its type is :class:`Numbers` or :class:`Names`; no value may stand there twice.
+    """
+
+    def __init__(self, names: Sequence[str], default: str | None = None, **others: Any) -> None:
+        super().__init__(names, default=None if default is None else [default], **{**others, "multiple": True})
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> tuple[Any, ...] | None:
+        """Parse every list and join them; click calls this."""
+        if value is None:
+            return None
+        joined = tuple(item for part in super().type_cast_value(ctx, value) for item in part)
+        if (twice := first_repeated(joined)) is not None:
+            raise click.BadParameter(f"{twice if isinstance(twice, str) else f'{twice:g}'} is given twice", ctx, self)
+        return joined
+
+
 class Shard(click.ParamType):  # type: ignore[type-arg]
     """Part ``i/n`` of an array job, 1 <= i <= n."""
 

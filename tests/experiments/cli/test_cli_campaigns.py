@@ -4,6 +4,7 @@ import csv
 import subprocess
 import sys
 import zipfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from click.testing import CliRunner
 from disac.designs import design
 from disac.experiments.campaign.operations import experiment_of, replay
 from disac.experiments.cli.main import cli
+from disac.experiments.cli.options import options_for
 from disac.experiments.runs.store import RunReader
+from disac.experiments.runs.tables import read_csv
 from disac.experiments.studies.link import LinkExperiment
+from disac.experiments.study.protocol import get_study, study_names
+from disac.experiments.study.settings import options_of
 from disac.experiments.trials.experiment import ExperimentError
 from disac.simulator import Scenario
 
@@ -218,6 +223,8 @@ def test_a_trial_that_takes_too_long_is_a_failed_trial(tmp_path):
         (["--snr-db", "0:20:10,20"], "20 is given twice"),
         (["--mode", "hybrid,ml"], "ml is given twice"),
         (["--design", "p2, p2"], "p2 is given twice"),
+        (["--snr-db", "10,20", "--snr-db", "10"], "10 is given twice"),
+        (["--design", "p2", "--design", "p2"], "p2 is given twice"),
         (["--scheduler", "tcp://10.0.0.1:8786"], "needs --executor dask"),
     ],
 )
@@ -226,6 +233,27 @@ def test_what_would_be_ignored_or_done_twice_is_refused(args, message, tmp_path)
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("options", [["--snr-db", "10", "--snr-db", "20"], ["--snr-db", "10,20"]])
+def test_a_list_and_repetition_mean_the_same(options, tmp_path):
+    """The last of repeated options was run alone."""
+    line = ["--trials", 2, "--mode", "hybrid", "--mode", "tof-genie", "--design", "uniform", "--design", "sensing-only"]
+    result = _invoke(
+        "run", "link", *SMALL, "--sinr-db", -30, *line, *options, "--workers", 1, "--out", tmp_path / "run"
+    )
+    assert result.exit_code == 0, result.output
+    rows = read_csv(tmp_path / "run" / "summary.csv")
+    seen = {(row["design"], row["snr_db"], row["estimator"]) for row in rows}
+    assert seen == set(product(("uniform", "sensing-only"), (10, 20), ("ml", "tof-genie")))
+
+
+def test_every_option_that_takes_a_list_may_be_repeated():
+    for name in study_names():
+        settings = get_study(name).Settings
+        specs = {spec.field: spec for spec in options_of(settings)}
+        for option in options_for(settings):
+            assert option.multiple == specs[option.name].many
 
 
 def test_numbers_out_of_range_are_told(finished, tmp_path):
