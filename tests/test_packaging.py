@@ -48,7 +48,8 @@ FLOORS = {
     "experiments": (
         "trials",
         "runs",
-        "campaign statistics theory plotting",
+        "statistics",
+        "campaign theory plotting",
         "study",
         "report paper",
         "studies",
