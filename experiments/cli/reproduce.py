@@ -62,6 +62,7 @@ def reproduce(
 
     given = {"seed": seed, "draws": draws, "refined": refined}
     clock = Clock(out, say=click.echo)
+    failed: list[str] = []
     with user_errors(), said_warnings():
         studies = _chosen_studies(only)
         for study in studies:
@@ -69,7 +70,7 @@ def reproduce(
             values = {name: value for name, value in given.items() if value is not None and name in own}
             settings = study.Settings.chosen(values, quick=quick)
             with resumable("the same command") as begins, clock.section(study.name):
-                run_study(
+                run = run_study(
                     study,
                     settings,
                     out / study.name,
@@ -78,6 +79,7 @@ def reproduce(
                     execution=execution_of(workers=workers),
                     begins=begins,
                 )
+            failed += [f"{study.name}: {found}" for found in run.failures() if found.total]
         if check:
             with clock.section("check"):
                 wanted = {study.name for study in studies}
@@ -89,6 +91,8 @@ def reproduce(
         if docs is not None:
             publish(out, docs, command=command)
     click.echo(f"claims: {path}, figures: {gallery}, {clock.total_s:.0f} s in all")
+    if failed:
+        raise click.ClickException("\n".join(failed))
 
 
 def _chosen_studies(only: tuple[str, ...] | None) -> list[Study[Any]]:

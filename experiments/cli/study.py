@@ -145,7 +145,8 @@ def resumable(command: str) -> Iterator[Callable[[StudyRun[Any]], None]]:
 
 def _tell(run: StudyRun[Any]) -> None:
     show(run)
-    failure = run.study.failure(run.rows())
+    failed = next((found for found in run.failures() if found.total), None)
+    failure = run.study.failure(run.rows()) if failed is None else str(failed)
     if failure is not None:
         raise click.ClickException(failure)
 

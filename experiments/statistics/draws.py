@@ -68,7 +68,21 @@ class PointDraws:
     @property
     def feasible_trials(self) -> set[int]:
         """Trials in which the design exists."""
-        return set(self.columns["trial"][np.asarray(self.columns["feasible"], dtype=bool)].tolist())
+        feasible = np.asarray(self.columns.get("feasible", ()), dtype=bool)
+        return set(self.columns["trial"][feasible].tolist()) if feasible.size else set()
+
+    @property
+    def infeasible(self) -> int:
+        """Number of trials in which the design does not exist; a failed trial says nothing of that."""
+        return len(self.columns["trial"]) - len(self.feasible_trials)
+
+
+def without_design(row: Row) -> str:
+    """What is to be said of a row without draws: failed is not infeasible."""
+    failed, infeasible = row.get("failed", 0), row["infeasible_draws"]
+    if not failed:
+        return "infeasible in every draw"
+    return f"{failed} draws failed" + (f", the other {infeasible} are infeasible" if infeasible else "")
 
 
 def read_draws(store: Path) -> list[PointDraws]:
@@ -91,7 +105,7 @@ def summarize(points: Sequence[PointDraws], edges: Sequence[PointDraws] = (), *,
         row: Row = {
             **point.fields,
             "draws": len(shared),
-            "infeasible_draws": len(point.columns["trial"]) - len(point.feasible_trials),
+            "infeasible_draws": point.infeasible,
             "failed": point.failed,
         }
         for column, name in ROOTS.items():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.plotting.figures import design_name, figure, save, series_marker
-from disac.experiments.statistics.draws import PointDraws
+from disac.experiments.statistics.draws import PointDraws, without_design
 from disac.experiments.statistics.intervals import bootstrap_rmse_interval, clustered_error_rate_interval
 from disac.experiments.statistics.means import student_half_width
 from disac.experiments.statistics.rounding import text_with_interval
@@ -190,7 +190,7 @@ def summarize_pareto(points: Sequence[PointDraws], *, seed: int = 0, level: floa
         name = str(point.fields["design"])
         trials = np.array(sorted(point.feasible_trials), dtype=np.intp)
         row: Row = {column: point.fields.get(column) for column in ("design", "sinr_db", "sidelobe_db")}
-        row |= {"draws": len(trials), "infeasible_draws": point.n_draws - len(trials)}
+        row |= {"draws": len(trials), "infeasible_draws": point.infeasible, "failed": point.failed}
         rows.append(row)
         if "lowest_db" in point.columns and row["infeasible_draws"]:
             lowest = np.asarray(point.columns["lowest_db"], dtype=float)
@@ -248,15 +248,16 @@ def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
         head += "" if row.get("sidelobe_db") is None else f", sidelobes at {row['sidelobe_db']:g} dB"
         if not row["draws"]:
             lowest = f"; lowest level {row['highest_lowest_db']:.3f} dB" if "highest_lowest_db" in row else ""
-            yield f"{head}: infeasible in every draw{lowest}"
+            yield f"{head}: {without_design(row)}{lowest}"
             continue
+        made = row["draws"] + row["infeasible_draws"] + row.get("failed", 0)
         ends = (row.get(f"detection_{end}", math.nan) for end in ("low", "high"))
         ratio = f" ({row['rcrb_ratio']:.3f} of the reference)" if "rcrb_ratio" in row else ""
         rmse = f", RMSE {row['rmse_m']:.4g} m (CRB {row['rcrb_t_m']:.4g} m)" if "rmse_m" in row else ""
         yield (
             f"{head}: RCRB {row['rcrb_m']:.4g} m{ratio}, PSLR {row['pslr_db']:.2f} dB, sent "
             f"{row['realized_pslr_db']:.2f} dB; weak target found in {text_with_interval(row['detection'], *ends)} of "
-            f"{row['looks']} profiles{rmse}; {row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
+            f"{row['looks']} profiles{rmse}; {row['draws']} of {made} draws"
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.experiments.plotting.figures import design_name, figure, save, series_marker
-from disac.experiments.statistics.draws import PointDraws
+from disac.experiments.statistics.draws import PointDraws, without_design
 from disac.experiments.statistics.means import student_half_width
 from disac.experiments.statistics.rounding import signed_text_with_interval
 from disac.experiments.statistics.verdicts import Finding, Verdict
@@ -168,7 +168,8 @@ def summarize_sidelobes(points: Sequence[PointDraws], signals: Sequence[str], le
         reference = _reference(every, threshold)
         for signal in signals:
             row: Row = {"design": name, "sinr_db": threshold, "signal": signal}
-            row |= {"draws": len(item.feasible), "infeasible_draws": item.draws.n_draws - len(item.feasible)}
+            row |= {"draws": len(item.feasible), "infeasible_draws": item.draws.infeasible}
+            row["failed"] = item.draws.failed
             rows.append(row)
             if not len(item.feasible):
                 continue
@@ -331,7 +332,7 @@ def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
         at = "" if row.get("sinr_db") is None else f" at {row['sinr_db']:g} dB"
         head = f"{row['design']}{at}, {row['signal']}"
         if not row["draws"]:
-            yield f"{head}: infeasible in every draw"
+            yield f"{head}: {without_design(row)}"
             continue
         if math.isnan(row["pslr_db"]):
             yield f"{head}: no sidelobe, the main lobe of two subcarriers a node fills the period"
@@ -340,6 +341,6 @@ def summary_lines(rows: Sequence[Row]) -> Iterator[str]:
         yield (
             f"{head}: PSLR {pslr}, {row['pslr_loss_db']:+.2f} dB against equal power; "
             f"ISLR {islr}, {row['islr_loss_db']:+.2f} dB; "
-            f"{row['draws']} of {row['draws'] + row['infeasible_draws']} draws"
+            f"{row['draws']} of {row['draws'] + row['infeasible_draws'] + row.get('failed', 0)} draws"
             f"{'' if row['draws'] > 1 else ', no interval from one draw'}"
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from disac.experiments.runs.choices import write_choices
+from disac.experiments.runs.failures import Failures
 from disac.experiments.runs.file import StoreError
 from disac.experiments.runs.folder import RERUN, STORE, begun, new_run, records_kept, rerun_line, write_provenance
 from disac.experiments.runs.reading import read_json
@@ -19,6 +20,7 @@ from disac.experiments.runs.replacing import replace_text
 from disac.experiments.runs.tables import read_csv, write_csv
 from disac.experiments.study.protocol import Campaign, Row, S, Study, get_study
 from disac.experiments.study.settings import options_of, value_text
+from disac.experiments.trials.experiment import ExperimentError
 from disac.registration import plugins
 
 if TYPE_CHECKING:
@@ -142,6 +144,12 @@ class StudyRun(Generic[S]):
         keys = [point_key(plain_point(point)) for point in self._campaigns[store].experiment.points()]
         return [stored[key] for key in keys if key in stored]
 
+    def failures(self) -> list[Failures]:
+        """Failed trials of every campaign that has some, with their reasons."""
+        stores = [self.folder / campaign.store for campaign in self._campaigns.values()]
+        counted = [Failures.of(store) for store in stores if store.is_file()]
+        return [found for found in counted if found.reasons]
+
     def write_setup(self, folder: Path) -> None:
         """Write into ``folder`` what tells the run and how to repeat it."""
         stored: dict[str, Any] = {"study": self.study.name, "quick": self.quick}
@@ -234,6 +242,7 @@ def run_study(
     FolderError : the folder is in use, or holds something and ``resume`` is false.
     ValueError : it holds another run; see :meth:`StudyRun.go_on`.
     CampaignInterrupted : Ctrl-C; what was stored stays, and the same call with ``resume`` goes on.
+    ExperimentError : so many trials failed that no table can be made; says why.
     """
     execution = execution or Execution()
     if resume and out is not None and begun(out):
@@ -265,7 +274,15 @@ def run_study(
 
 def finish_study(run: StudyRun[S]) -> list[Row]:
     """Write the tables, choices and pictures of what a run has stored; the rows of its summary."""
-    summary = run.study.summarize(run)
+    failures = run.failures()
+    for failed in failures:
+        warnings.warn(f"{run.folder}: {failed}", stacklevel=2)
+    try:
+        summary = run.study.summarize(run)
+    except Exception as error:
+        if not failures:
+            raise
+        raise ExperimentError(f"{run.folder}: no table: {'; '.join(map(str, failures))}") from error
     for name, table in run.study.other_tables(run, summary).items():
         write_csv(table, run.folder / f"{name}.csv")
     write_choices(run.folder, (*run.study.unstated(run.settings), ("seed", str(run.settings.seed))))
