@@ -225,12 +225,14 @@ def run_link(
     from disac.experiments.studies.link_job import (
         LinkJob,
         design_cases,
+        extend_job,
         load_job,
         run_job,
         save_job,
         stopping_policy,
         stored_shard,
         summarize_job,
+        with_more_trials,
     )
 
     if trial_timeout is not None and executor not in (None, "pool"):
@@ -240,10 +242,13 @@ def run_link(
     if scheduler is not None and executor != "dask":
         raise click.UsageError("--scheduler is the address of a Dask scheduler: it needs --executor dask")
     if resumed is not None:
-        refuse_other_options(resumed, "resumed", "workers", "executor", "scheduler", "shard", "trial_timeout")
+        refuse_other_options(resumed, "resumed", "workers", "executor", "scheduler", "shard", "trial_timeout", "trials")
         with told_errors():
             check_begun(resumed)
             job, seed, stopping = load_job(resumed)
+            if trials is not None:
+                stopping = with_more_trials(stopping, trials)
+                extend_job(resumed, stopping, trials)
             shard = shard or stored_shard(resumed)
         folder = resumed
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ import tomli_w
 
 from disac.experiments.runs.folder import STORE, records_kept
 from disac.experiments.runs.reading import read_toml
+from disac.experiments.runs.replacing import replace_text
 from disac.experiments.runs.tables import write_csv
 from disac.experiments.statistics.pairs import pair_rows
 from disac.experiments.statistics.summary import Row, infeasible_row, summarize_point
@@ -176,6 +178,40 @@ def stopping_policy(
     if seconds is not None:
         others.append(TimeLimit(seconds))
     return FirstOf((*others, TrialCap(trials))) if others else FixedTrials(trials)
+
+
+def with_more_trials(stopping: StoppingPolicy, trials: int) -> StoppingPolicy:
+    """The policy with more trials per point, or with a higher cap.
+
+    Raises
+    ------
+    ValueError : ``trials`` is fewer than the policy has.
+    """
+    from disac.experiments.trials.stopping import FirstOf, FixedTrials, TrialCap
+
+    before = stopping.most_trials or 0
+    if trials < before:
+        raise ValueError(f"--trials {trials}: the run was begun with {before} trials a point, must be at least as many")
+    if isinstance(stopping, FirstOf):
+        capped = (TrialCap(trials) if isinstance(part, TrialCap) else part for part in stopping.policies)
+        return FirstOf(tuple(capped))
+    return FixedTrials(trials)
+
+
+def extend_job(folder: Path, stopping: StoppingPolicy, trials: int) -> None:
+    """Let the folder's run go on to ``trials`` trials a point: its settings and its rerun line say so from now on."""
+    from disac.experiments.runs.folder import rerun_line, write_provenance
+    from disac.experiments.trials.stopping import policy_to_dict
+
+    settings = read_toml(folder / "config.toml")
+    settings["stopping"] = _without_none(policy_to_dict(stopping))
+    replace_text(folder / "config.toml", tomli_w.dumps(settings))
+    words = shlex.split(rerun_line(folder))
+    if "--trials" in words:
+        at = words.index("--trials")
+        del words[at : at + 2]
+    kept = [word for word in words if not word.startswith("--trials=")]
+    write_provenance(folder, shlex.join([*kept, "--trials", str(trials)]))
 
 
 def save_job(

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -84,10 +85,30 @@ def _interrupt(_, progress):
 
 def test_resume_refuses_what_it_would_ignore(finished):
     folder, _ = finished
-    result = _invoke("run", "link", "--resume", folder, "--trials", 30, "--seed", 4)
+    result = _invoke("run", "link", "--resume", folder, "--symbols", 3, "--seed", 4)
     assert result.exit_code == 2
     told = result.output.replace("\n", "").replace(" ", "")
-    assert f"doesnotgowith--trials,--seed;thelinethatbegantherunisin{folder / 'rerun.txt'}" in told
+    assert f"doesnotgowith--symbols,--seed;thelinethatbegantherunisin{folder / 'rerun.txt'}" in told
+
+
+def test_resume_adds_trials_after_those_that_are_there(finished, tmp_path):
+    folder, _ = finished
+    copy, anew = tmp_path / "copy", tmp_path / "anew"
+    shutil.copytree(folder, copy)
+    before = _records(folder)
+    result = _invoke("run", "link", "--resume", copy, "--trials", 2, "--workers", 1)
+    assert result.exit_code != 0
+    assert "--trials 2: the run was begun with" in result.output
+    assert _records(copy) == before
+    most = 9
+    result = _invoke("run", "link", "--resume", copy, "--trials", most, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    line = shlex.split((copy / "rerun.txt").read_text())
+    assert line[line.index("--trials") + 1] == str(most)
+    assert _invoke(*line[1:], "--workers", 1, "--out", anew).exit_code == 0
+    assert (anew / "summary.csv").read_bytes() == (copy / "summary.csv").read_bytes()
+    assert len(_records(copy)) > len(before)
+    assert _records(anew) == _records(copy)
 
 
 def test_a_scenario_file_needs_a_threshold_and_saved_precoders_keep_the_power(finished, tmp_path):
