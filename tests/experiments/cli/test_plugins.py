@@ -103,7 +103,7 @@ def test_a_design_of_one_file_is_known_to_commands_pictures_and_the_contract_sui
     assert [row["design"] for row in rows] == ["mine", "uniform"]
     assert "mine" in run.output
     rerun = (tmp_path / "run" / "rerun.txt").read_text()
-    assert f"--import={file}" in rerun
+    assert f"--import {file}" in rerun
     assert _invoke("report", tmp_path / "run").exit_code == 0
     assert "mine" in (tmp_path / "run" / "report.html").read_text()
     registration._plugins.clear()
