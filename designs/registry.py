@@ -13,6 +13,7 @@ from disac.designs.precoding.files import design_of_file, is_precoder_file
 from disac.designs.result import DesignResult
 from disac.registration import Registry, declared_names
 from disac.simulator import Scenario
+from disac.simulator.checks import check_instance
 
 DEFAULT_SOLVER = "native"
 """Solver of the convex problems when none is named."""
@@ -106,7 +107,13 @@ def design_names() -> tuple[str, ...]:
 
 def design_label(name: str) -> str:
     """What legends and tables for readers call a design; a name that is not known here stays as it is."""
+    _check_name(name)
     return _designs.label(name)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise ValueError(f"design = {name!r}: must be one of {', '.join(design_names())}, or a file of precoders")
 
 
 def design_info(name: str) -> DesignInfo:
@@ -116,6 +123,7 @@ def design_info(name: str) -> DesignInfo:
     ------
     ValueError : there is no design of this name.
     """
+    _check_name(name)
     if is_precoder_file(name):
         return DesignInfo(name, name, tight=True, bounds_value=True, depends_on_sinr=False, options={})
     entry = _designs.entry(name)
@@ -162,6 +170,8 @@ def design(
         that would limit no sidelobe.
     TypeError : what is registered under the name returns no `DesignResult`.
     """
+    _check_name(name)
+    check_instance("scenario", scenario, Scenario)
     if is_precoder_file(name):
         return _from_file(name, scenario, options)
     function = _designs.get(name)

@@ -9,6 +9,7 @@ from disac.designs.problem.refusals import Infeasible
 from disac.designs.registry import DEFAULT_SOLVER, design
 from disac.designs.result import DesignResult
 from disac.simulator import Scenario
+from disac.simulator.checks import check_instance
 
 
 def design_sweep(
@@ -37,6 +38,7 @@ def design_sweep(
     ------
     Unidentifiable, ValueError : as :func:`disac.designs.design`.
     """
+    check_instance("scenario", scenario, Scenario)
     memory = Memory(scenario)
     for sinr_db in sinr_db_values:
         result: DesignResult | Infeasible

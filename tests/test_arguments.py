@@ -1,4 +1,4 @@
-"""Every public function of simulator and estimators refuses wrong arguments by name; a new one needs a row here."""
+"""Every public function of simulator, estimators and designs refuses wrong arguments by name: each has a row here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from bad_arguments import array, bits, choice, instance, integer, real
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import disac.designs
 import disac.estimators
 import disac.simulator
+from disac.designs import fisher_information, fixed_design
 from disac.estimators import Search, expected_spectrum
 from disac.simulator import Scenario, draw_streams
 
@@ -230,24 +232,131 @@ ESTIMATORS = {
     ),
 }
 
-TABLES = ((disac.simulator, SIMULATOR), (disac.estimators, ESTIMATORS))
+PRECODERS = {"comm_precoders": COMM, "radar_precoders": RADAR}
+BAD_PRECODERS = {"comm_precoders": array(COMM), "radar_precoders": array(RADAR)}
+UNIFORM = fixed_design(SCENE, 0 * COMM, 0.25 * np.broadcast_to(np.eye(2), RADAR.shape) + 0j)
+INFORMATION = fisher_information(SCENE, COVARIANCES)
+MODE = choice()
+
+DESIGNS = {
+    "achieved_sinr": Row({"scenario": SCENE, **PRECODERS}, {"scenario": instance(), **BAD_PRECODERS}),
+    "phase_averaged_powers": Row({"scenario": SCENE, **PRECODERS}, {"scenario": instance(), **BAD_PRECODERS}),
+    "transmitted_covariances": Row(PRECODERS, BAD_PRECODERS),
+    "antenna_power": Row({"covariances": COVARIANCES}, {"covariances": array(COVARIANCES)}),
+    "sample_covariances": Row({"symbols": X}, {"symbols": array(X)}),
+    "time_moments": Row({"symbols": X}, {"symbols": array(X)}),
+    "fisher_information": Row(
+        {"scenario": SCENE, "covariances": COVARIANCES, "mode": "hybrid", "n_symbols": 2},
+        {"scenario": instance(), "covariances": array(COVARIANCES), "mode": MODE, "n_symbols": integer(1)},
+    ),
+    "crb": Row(
+        {
+            **{"scenario": SCENE, "covariances": COVARIANCES, "mode": "hybrid", "n_symbols": 2},
+            **{"clock_std_s": 1e-9, "clock_offsets_s": [0.0, 1e-9], "velocity": False},
+        },
+        {
+            "scenario": instance(),
+            "covariances": array(COVARIANCES),
+            "mode": MODE,
+            "n_symbols": integer(1),
+            "clock_std_s": real(0).filter(lambda value: value != np.inf),
+            "clock_offsets_s": array([0.0, 1e-9], optional=True),
+            "velocity": st.sampled_from(["yes", 1, None, np.nan]),
+        },
+    ),
+    "crb_over_phases": Row(
+        {"scenario": SCENE, "covariances": COVARIANCES, "phases": [[0.0, 1.0]], "mode": "hybrid"},
+        {
+            "scenario": instance(),
+            "covariances": array(COVARIANCES),
+            "phases": array([[0.0, 1.0]]),
+            "mode": MODE,
+        },
+    ),
+    "clock_bias": Row(
+        {"scenario": SCENE, "covariances": COVARIANCES, "clock_offsets_s": [0.0, 1e-9], "mode": "hybrid"},
+        {
+            "scenario": instance(),
+            "covariances": array(COVARIANCES),
+            "clock_offsets_s": array([0.0, 1e-9]),
+            "mode": MODE,
+        },
+    ),
+    "crb_from_fisher": Row(
+        {"information": INFORMATION, "n_targets": 1},
+        {"information": array(INFORMATION), "n_targets": integer(1)},
+    ),
+    "design": Row(
+        {"name": "uniform", "scenario": SCENE, "sinr_db": None, "solver": "native", "options": None},
+        {
+            "name": choice(),
+            "scenario": instance(),
+            "sinr_db": real(-300, 300).filter(lambda value: value is not None),
+            "solver": choice(),
+            "options": st.just(1.0),
+        },
+        (("name", "design"),),
+    ),
+    "design_sweep": Row(
+        {"name": "uniform", "scenario": SCENE, "sinr_db_values": [None], "solver": "native", "options": None},
+        {
+            "name": choice(),
+            "scenario": instance(),
+            "sinr_db_values": st.sampled_from([[np.nan], ["x"], [1e9]]),
+            "solver": choice(),
+            "options": st.just(1.0),
+        },
+        (("name", "design"), ("sinr_db_values", "sinr_db")),
+    ),
+    "design_info": Row({"name": "p2"}, {"name": choice()}, (("name", "design"),)),
+    "design_label": Row({"name": "p2"}, {"name": st.sampled_from([None, 3, np.nan, {}])}, (("name", "design"),)),
+    "design_names": Row({}, {}),
+    "fixed_design": Row(
+        {"scenario": SCENE, "name": "mine", "sinr_db": None, "solve_seconds": 0.0}
+        | {"comm_precoders": UNIFORM.comm_precoders, "radar_precoders": UNIFORM.radar_precoders},
+        {
+            "scenario": instance(),
+            "comm_precoders": array(UNIFORM.comm_precoders),
+            "radar_precoders": array(UNIFORM.radar_precoders),
+            "name": st.sampled_from([None, 3, np.nan, {}]),
+            "sinr_db": real(-300, 300).filter(lambda value: value is not None),
+            "solve_seconds": real(0),
+        },
+    ),
+}
+
+TABLES = ((disac.simulator, SIMULATOR), (disac.estimators, ESTIMATORS), (disac.designs, DESIGNS))
+NO_ROW = {
+    "register_estimator": "a decorator, see test_registration",
+    "register_design": "a decorator, see test_registration",
+    "crb_from_blocks": "takes what FisherOperator makes",
+    "crb_of_operator": "takes what FisherOperator makes",
+    "load_precoders": "files, see test_precoder_files",
+    "save_precoders": "files, see test_precoder_files",
+}
 CASES = [(module, name, argument) for module, rows in TABLES for name, row in rows.items() for argument in row.bad]
 
 
-@pytest.mark.parametrize(("module", "rows"), TABLES, ids=["simulator", "estimators"])
+def called(module, name, arguments):
+    """The function's result; an argument ``options`` stands for one option of that name, a generator is run out."""
+    given = {word: value for word, value in arguments.items() if word != "options" or value is not None}
+    result = getattr(module, name)(**given)
+    return list(result) if inspect.isgenerator(result) else result
+
+
+@pytest.mark.parametrize(("module", "rows"), TABLES, ids=["simulator", "estimators", "designs"])
 def test_every_public_function_and_each_of_its_arguments_has_a_row(module, rows):
     functions = {name for name in module.__all__ if inspect.isfunction(getattr(module, name))}
-    functions -= {"register_estimator"}  # a decorator, see test_registration
-    assert functions <= set(rows)
+    assert functions - set(NO_ROW) <= set(rows)
     for name, row in rows.items():
         parameters = set(inspect.signature(getattr(module, name)).parameters)
         assert parameters == set(row.bad) == set(row.good), name
 
 
-@pytest.mark.parametrize(("module", "rows"), TABLES, ids=["simulator", "estimators"])
+@pytest.mark.parametrize(("module", "rows"), TABLES, ids=["simulator", "estimators", "designs"])
 def test_the_good_arguments_of_every_row_are_taken(module, rows):
     for name, row in rows.items():
-        getattr(module, name)(**row.good)
+        called(module, name, row.good)
 
 
 @pytest.mark.parametrize(("module", "name", "argument"), CASES, ids=[f"{name}-{arg}" for _, name, arg in CASES])
@@ -257,5 +366,5 @@ def test_a_wrong_argument_is_named(module, name, argument, data):
     row = next(rows[name] for known, rows in TABLES if known is module)
     value = data.draw(row.bad[argument])
     with pytest.raises((ValueError, TypeError)) as caught:
-        getattr(module, name)(**{**row.good, argument: value})
+        called(module, name, {**row.good, argument: value})
     assert dict(row.alias).get(argument, argument) in str(caught.value)

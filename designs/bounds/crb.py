@@ -14,6 +14,7 @@ from disac.designs.bounds.fisher import FisherOperator, check_covariances, check
 from disac.designs.bounds.information import ComplexArray, InformationBlocks, RealArray
 from disac.designs.bounds.motion import MotionOperator
 from disac.simulator import Scenario
+from disac.simulator.checks import check_instance
 
 WORST_ERROR = 1e-3
 """Largest estimate of the relative rounding error of a bound at which it is a number."""
@@ -126,6 +127,7 @@ def crb(
     1e-3: see :func:`position_information`.
     """
     check_n_symbols(n_symbols)
+    check_instance("velocity", velocity, bool)
     for matrices in covariances if velocity and np.ndim(covariances) == 4 else [covariances]:
         check_covariances(scenario, matrices)
     clocks = check_clock_std(clock_std_s) > 0 and scenario.n_nodes > 1

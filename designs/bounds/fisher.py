@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from disac.designs.bounds.information import InformationBlocks
 from disac.simulator import Scenario
+from disac.simulator.checks import check_instance, check_integer, check_numbers
 from disac.simulator.clocks import check_clock_offsets
 from disac.simulator.geometry import NodeToPoint
 from disac.simulator.steering import delay_vector, steering_derivative, steering_vector, subcarrier_frequencies
@@ -558,8 +559,22 @@ def _square_roots(covariances: ComplexArray) -> ComplexArray:
     return roots
 
 
+def check_symbol_axes(symbols: ComplexArray) -> ComplexArray:
+    """Symbols of one signal as an array of axes (N, M_t, L, T).
+
+    Raises
+    ------
+    ValueError : not finite, or of other axes.
+    """
+    array: ComplexArray = check_numbers("symbols", symbols)
+    if array.ndim != 4 or array.shape[-1] == 0:
+        raise ValueError(f"symbols: has shape {array.shape}, must have shape (N, M_t, L, T) with T at least 1")
+    return array
+
+
 def sample_covariances(symbols: ComplexArray) -> ComplexArray:
     """Covariances R_l = X_l X_l^H / T of one signal X[n, m_t, l, t], shape (L, N M_t, N M_t)."""
+    symbols = check_symbol_axes(symbols)
     n_nodes, n_tx, n_subcarriers, n_symbols = symbols.shape
     stacked = symbols.reshape(n_nodes * n_tx, n_subcarriers, n_symbols).transpose(1, 0, 2)
     covariances: ComplexArray = stacked @ stacked.conj().swapaxes(1, 2) / n_symbols
@@ -595,8 +610,7 @@ def fisher_information(
 
 
 def check_n_symbols(n_symbols: int) -> None:
-    if n_symbols < 1:
-        raise ValueError(f"n_symbols = {n_symbols}: must be at least 1")
+    check_integer("n_symbols", n_symbols, 1)
 
 
 def check_covariances(scenario: Scenario, covariances: ComplexArray) -> None:
@@ -606,13 +620,12 @@ def check_covariances(scenario: Scenario, covariances: ComplexArray) -> None:
     ------
     ValueError : names what is wrong and where.
     """
-    covariances = np.asarray(covariances)
+    check_instance("scenario", scenario, Scenario)
+    covariances = check_numbers("covariances", covariances)
     dimension = scenario.n_nodes * scenario.n_tx
     expected = (scenario.n_subcarriers, dimension, dimension)
     if covariances.shape != expected:
         raise ValueError(f"covariances: has shape {covariances.shape}, must have shape {expected} (L, N M_t, N M_t)")
-    if not np.all(np.isfinite(covariances)):
-        raise ValueError("covariances: every entry must be finite")
     skew = np.abs(covariances - covariances.conj().swapaxes(1, 2)).max(axis=(1, 2))
     worst = int(np.argmax(skew))
     if skew[worst] > 1e-9 * np.abs(covariances).max():

@@ -9,6 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from disac.simulator.checks import check_integer, check_numbers
+
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
@@ -83,7 +85,8 @@ class InformationBlocks:
         ------
         ValueError : the matrix is not symmetric or its size fits no mode with this number of targets.
         """
-        information = np.asarray(information, dtype=float)
+        check_integer("n_targets", n_targets, 1)
+        information = check_numbers("information", information, real=True).astype(float)
         n_nodes, plain = _nodes_of(information.shape, n_targets)
         if not np.allclose(information, information.T, rtol=0, atol=1e-9 * np.abs(information).max()):
             raise ValueError("information: is not symmetric, must be a Fisher information matrix")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from disac.designs.bounds.fisher import FisherOperator, check_n_symbols
+from disac.designs.bounds.fisher import FisherOperator, check_n_symbols, check_symbol_axes
 from disac.designs.bounds.information import ComplexArray, InformationBlocks, RealArray
 from disac.simulator import Scenario
 from disac.simulator.geometry import doppler_gradients
@@ -49,6 +49,7 @@ def time_moments(symbols: ComplexArray) -> ComplexArray:
     >>> moments.shape, bool(np.allclose(moments[0], sample_covariances(X)))
     ((3, 4, 6, 6), True)
     """
+    symbols = check_symbol_axes(symbols)
     n_nodes, n_tx, n_subcarriers, n_symbols = symbols.shape
     stacked = symbols.reshape(n_nodes * n_tx, n_subcarriers, n_symbols).transpose(1, 0, 2)
     weights = centred_symbols(n_symbols) ** np.arange(3)[:, None]

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disac.designs.bounds.crb import crb_of_operator
-from disac.designs.bounds.fisher import FisherOperator
+from disac.designs.bounds.fisher import FisherOperator, check_covariances
 from disac.simulator import Scenario
+from disac.simulator.checks import check_numbers
 
 RealArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -30,6 +31,10 @@ def crb_over_phases(
     -------
     (draws,) traces [m^2]; the root of their mean is the RCRB over unknown phases.
     """
+    check_covariances(scenario, covariances)
+    phases = check_numbers("phases", phases, real=True)
+    if phases.ndim != 2 or phases.shape[1] != scenario.n_nodes:
+        raise ValueError(f"phases: has shape {phases.shape}, must have shape (draws, {scenario.n_nodes}) [rad]")
     operator = FisherOperator(scenario, mode)
     turned = np.exp(1j * (phases[:, None, :] - phases[:, :, None]))
     traces = np.empty(len(phases))

@@ -16,6 +16,7 @@ from disac.designs.problem.refusals import Infeasible
 from disac.designs.problem.sidelobes import SidelobeLimits
 from disac.designs.result import Certificate, DesignResult
 from disac.simulator import Scenario
+from disac.simulator.checks import check_instance, check_real
 
 ComplexArray = NDArray[np.complex128]
 
@@ -149,6 +150,11 @@ def fixed_design(
     True
     """
     s = scenario
+    check_instance("scenario", scenario, Scenario)
+    check_instance("name", name, str)
+    if sinr_db is not None:
+        check_real("sinr_db", sinr_db, -300, 300, unit="dB")
+    check_real("solve_seconds", solve_seconds, 0.0, unit="s")
     comm = _precoders("comm_precoders", comm_precoders, (s.n_nodes, s.n_users, s.n_subcarriers, s.n_tx))
     radar = _precoders("radar_precoders", radar_precoders, (s.n_nodes, s.n_subcarriers, s.n_tx, None))
     _check_power(s, comm, radar)
@@ -180,7 +186,10 @@ def fixed_design(
 
 def _precoders(field: str, values: ArrayLike, shape: tuple[int | None, ...]) -> ComplexArray:
     """The array as complex, contiguous and of a shape where None stands for any length."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{field}: must be an array of numbers, one length along each axis") from None
     wanted = ", ".join("q" if length is None else str(length) for length in shape)
     fits = array.ndim == len(shape) and all(w in (None, n) for w, n in zip(shape, array.shape, strict=True))
     if not fits:

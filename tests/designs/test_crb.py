@@ -430,7 +430,7 @@ def test_covariances_that_are_not_positive_semidefinite_are_refused():
 @pytest.mark.parametrize("n_symbols", [0, -1])
 def test_number_of_symbols_is_checked(n_symbols):
     scenario = random_scenario()
-    with pytest.raises(ValueError, match=f"n_symbols = {n_symbols}: must be at least 1"):
+    with pytest.raises(ValueError, match=f"n_symbols = {n_symbols}: must be a whole number, at least 1"):
         crb(scenario, random_covariances(scenario), n_symbols=n_symbols)
 
 
