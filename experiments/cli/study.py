@@ -165,18 +165,34 @@ def show(run: StudyRun[Any]) -> None:
 
 
 def print_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    """Print a table whose cells fold rather than be cut."""
+    """Print a table; on a terminal that is narrower its rows are stacked, so that no number is split."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False, markup=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in header:
-        table.add_column(Text(name), justify="right", overflow="fold")
+        table.add_column(Text(name), justify="right", no_wrap=True)
     for row in cells:
         table.add_row(*row)
-    console = Console(highlight=False, markup=False)
+    needed = table.__rich_measure__(console, console.options.update(width=10_000)).maximum
     if not console.is_terminal:
-        console.width = max(console.width, 160)
-    console.print(table)
+        console.width = max(console.width, needed)
+    if needed <= console.width:
+        console.print(table)
+        return
+    for line in stacked_lines(header, cells, console.width):
+        click.echo(line)
+
+
+def stacked_lines(header: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Rows of a table under each other: a line per cell that holds something, two where one is wider than ``width``."""
+    for row in cells:
+        for name, text in zip(header, row, strict=True):
+            if text and len(name) + 2 + len(text) <= width:
+                yield f"{name}: {text}"
+            elif text:
+                yield from (f"{name}:", f"  {text}")
+        yield ""
