@@ -249,6 +249,16 @@ def test_a_list_and_repetition_mean_the_same(options, tmp_path):
     assert seen == set(product(("uniform", "sensing-only"), (10, 20), ("ml", "tof-genie")))
 
 
+def test_an_estimator_without_a_bound_is_marked_and_the_others_are_summarized(tmp_path):
+    line = ["--set", "nodes=[[-50.0, 0.0]]", "--mode", "hybrid,tof-genie", "--workers", 1, "--out", tmp_path / "run"]
+    result = _invoke(*UNIFORM, *line)
+    assert result.exit_code == 0, result.output
+    known, unknown = read_csv(tmp_path / "run" / "summary.csv")
+    assert (known["status"], known["trials"]) == ("ok", 4)
+    assert unknown["status"].startswith("unidentifiable: ")
+    assert (tmp_path / "run" / "rmse.png").is_file()
+
+
 def test_every_option_that_takes_a_list_may_be_repeated():
     for name in study_names():
         settings = get_study(name).Settings
