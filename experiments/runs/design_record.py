@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,44 @@ if TYPE_CHECKING:
 FILE = "designs.json"
 
 
-def design_record(result: DesignResult, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The certificate of one design as plain numbers, with the swept ``fields`` that tell it from the others."""
+FAR_ABOVE = 0.2
+"""Share of RCRB by which what a design sends may exceed its own problem's value before every output says so."""
+
+
+def design_mark(record: Mapping[str, Any]) -> tuple[str, str]:
+    """A mark for tables and legends, and a note, on a design that is not solved or sends far more than it solved for.
+
+    Parameters
+    ----------
+    record : Mapping
+        As :func:`design_record` makes it.
+
+    Returns
+    -------
+    tuple of str
+        Both empty where there is nothing to say.
+    """
+    named = f"design {record['fields'].get('design', '')}"
+    if record.get("given"):
+        return "given", f"{named}: precoders of a file; no problem was solved, so nothing is proved of them"
+    if record["status"] != "solved":
+        found = f"relative gap {record['gap']:.1e}, largest violation {record['residual']:.1e}"
+        return record["status"], f"{named} is {record['status']}: {found}"
+    excess = math.sqrt(record["value_m2"] / record["relaxed_value_m2"]) - 1
+    if excess > FAR_ABOVE:
+        return "", f"{named} sends {100 * excess:.0f} % of RCRB above the value of its own problem"
+    return "", ""
+
+
+def design_record(result: DesignResult, fields: Mapping[str, Any], *, given: bool = False) -> dict[str, Any]:
+    """The certificate of one design as plain numbers, with the swept ``fields`` that tell it from the others.
+
+    ``given`` marks precoders that came from a file.
+    """
     certificate = result.certificate
     return {
         "fields": dict(fields),
+        "given": given,
         "solver": result.solver,
         "status": result.status,
         "solver_status": result.solver_status,

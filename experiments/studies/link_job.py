@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tomli_w
 
+from disac.experiments.runs.design_record import design_mark, load_design_records
 from disac.experiments.runs.folder import STORE, records_kept
 from disac.experiments.runs.reading import read_toml
 from disac.experiments.runs.replacing import replace_text
@@ -110,7 +111,7 @@ def design_cases(
             if name in shown:
                 kept = {} if result.sinr_db is None else {"sinr_db": result.sinr_db}
                 fields = {"design": shown[name], **kept, **own}
-            records.append(design_record(result, fields))
+            records.append(design_record(result, fields, given=name in shown))
             cases += _cases(fields, result.scenario, result, n_symbols)
     return DesignedCases(tuple(cases), tuple(infeasible), tuple(records))
 
@@ -376,6 +377,7 @@ def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
     """Rows of all points from the stored records, written as ``summary.csv`` with the pictures beside it."""
     rows, errors = _rows(job, folder, seed) if job.experiment.cases else ([], [])
     pair_rows(rows, errors, job.fields, seed)
+    _mark_designs(rows, load_design_records(folder))
     blank = dict.fromkeys(job.fields)
     rows = [blank | row for row in rows]
     rows += [infeasible_row(blank | point, reason) for point, reason in job.infeasible]
@@ -385,6 +387,17 @@ def summarize_job(job: LinkJob, folder: Path, *, seed: int) -> list[Row]:
     except Exception as error:
         warnings.warn(f"{folder}: no picture was drawn: {type(error).__name__}: {error}", stacklevel=2)
     return rows
+
+
+def _mark_designs(rows: Sequence[Row], records: Sequence[Mapping[str, Any]]) -> None:
+    """Say in status and note of every row whose signals are not those of a solved design."""
+    for record in records:
+        mark, note = design_mark(record)
+        for row in rows:
+            if note and all(row.get(name) == value for name, value in record["fields"].items()):
+                if mark:
+                    row["status"] = f"{row['status']}, {mark}"
+                row["note"] = "; ".join(filter(None, [row.get("note"), note]))
 
 
 def _rows(job: LinkJob, folder: Path, seed: int) -> tuple[list[Row], list[dict[int, float]]]:
@@ -439,9 +452,18 @@ def _row(
 
 def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:
     """RMSE and BER against SNR, or against the numeric field that is swept at one SNR, and the scene."""
-    from disac.experiments.plotting.figures import save_ber, save_rmse, save_scene
+    from disac.experiments.plotting.figures import design_name, save_ber, save_rmse, save_scene
 
     drawn = [row for row in rows if row.get("rmse_m") is not None]
+    for record in load_design_records(folder):
+        mark, _ = design_mark(record)
+        fields = record["fields"]
+        drawn = [
+            {**row, "design": f"{design_name(row['design'])} ({mark})"}
+            if mark and all(row.get(name) == value for name, value in fields.items())
+            else row
+            for row in drawn
+        ]
     paths: list[Path] = []
     if drawn:
         x = _abscissa(drawn, job.fields)

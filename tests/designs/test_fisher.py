@@ -230,9 +230,7 @@ WRONG_INPUT = {
     "mode = 'angles': must be one of hybrid, tof": lambda s, R: fisher_information(s, R, "angles"),
     "covariances: has shape (6, 12, 12), must have shape (7, 12, 12)": lambda s, R: fisher_information(s, R[:-1]),
     "covariances: has shape (12, 12), must have shape (7, 12, 12)": lambda s, R: FisherOperator(s).apply(R[0]),
-    "every entry must be finite": lambda s, R: fisher_information(
-        s, R * np.nan
-    ),
+    "every entry must be finite": lambda s, R: fisher_information(s, R * np.nan),
     "differs from its Hermitian transpose by 0.002": lambda s, R: fisher_information(s, R + 1e-3j),
     "n_symbols = 0: must be a whole number, at least 1": lambda s, R: fisher_information(s, R, n_symbols=0),
     "weights: has shape (3, 3), must have shape (40, 40)": lambda s, R: FisherOperator(s).adjoint(np.eye(3)),
