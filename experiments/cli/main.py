@@ -219,7 +219,8 @@ def run_link(
     """
     from disac.designs.precoding.files import is_precoder_file
     from disac.experiments.runs.design_record import save_design_records
-    from disac.experiments.runs.folder import check_begun, new_run, rerun_line, usable_cores, write_provenance
+    from disac.experiments.runs.failures import Failures
+    from disac.experiments.runs.folder import STORE, check_begun, new_run, rerun_line, usable_cores, write_provenance
     from disac.experiments.runs.store import StoreError
     from disac.experiments.studies.link import LinkExperiment
     from disac.experiments.studies.link_job import (
@@ -233,6 +234,7 @@ def run_link(
         stored_shard,
         summarize_job,
         with_more_trials,
+        without_unidentifiable,
     )
 
     if trial_timeout is not None and executor not in (None, "pool"):
@@ -291,7 +293,8 @@ def run_link(
                 radar=radar,
                 n_pilots=pilots,
             )
-            job = LinkJob(experiment, designed.infeasible)
+            experiment, unidentifiable = without_unidentifiable(experiment, say)
+            job = LinkJob(experiment, (*designed.infeasible, *unidentifiable))
             save_job(job, new.staging, seed=seed, stopping=stopping, shard=shard)
             save_design_records(new.staging, designed.records)
             write_provenance(new.staging, begun_by())
@@ -317,6 +320,9 @@ def run_link(
         raise SystemExit(130) from None
     _print_rows(rows, job.fields, folder, seed)
     if all(row.get("rmse_m") is None for row in rows):
+        failures = Failures.of(folder / STORE) if (folder / STORE).is_file() else None
+        if failures is not None and failures.total:
+            say(str(failures))
         raise SystemExit(1)
 
 

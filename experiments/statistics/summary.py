@@ -84,8 +84,9 @@ def summarize_point(
 
 
 def infeasible_row(point: Mapping[str, Any], reason: str) -> Row:
-    """The row of a point whose design problem has no solution."""
-    return {**point, "trials": 0, "failed": 0, "status": f"infeasible: {reason}"}
+    """The row of a point whose design problem has no solution, or at which no position is identifiable."""
+    status = reason if reason.startswith("unidentifiable:") else f"infeasible: {reason}"
+    return {**point, "trials": 0, "failed": 0, "status": status}
 
 
 def _column(records: Sequence[Record], name: str) -> NDArray[np.float64]:

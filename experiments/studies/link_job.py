@@ -158,6 +158,36 @@ def _cases(
     ]
 
 
+def without_unidentifiable(
+    experiment: LinkExperiment, say: Callable[[str], None]
+) -> tuple[LinkExperiment, tuple[tuple[dict[str, Any], str], ...]]:
+    """The experiment without cases that no estimator can localize in, and a row's fields and reason for each of these.
+
+    An estimator whose bound does not exist in a case where another's does is only told of.
+    """
+    from disac.designs import Unidentifiable
+
+    kept, lost = [], []
+    for case in experiment.cases:
+        alone = replace(experiment, cases=(case,))
+        point = alone.points()[0]
+        trial = alone.prepare(point)
+        reasons = {}
+        for kind in trial.kinds:
+            try:
+                trial.expected_crb_m2(kind.bound)
+            except Unidentifiable as error:
+                reasons[kind.name] = f"unidentifiable: {error}"
+                label = ", ".join(f"{name} = {value}" for name, value in case.fields)
+                say(f"{label}, estimator {kind.name}: unidentifiable: {error}")
+        if len(reasons) < len(trial.kinds):
+            kept.append(case)
+        else:
+            fields = {**dict(case.fields), "n_symbols": point["n_symbols"]}
+            lost += [({**fields, "estimator": name}, reason) for name, reason in reasons.items()]
+    return replace(experiment, cases=tuple(kept)), tuple(lost)
+
+
 def stopping_policy(
     trials: int, precision: float | None = None, bit_errors: int | None = None, seconds: float | None = None
 ) -> StoppingPolicy:

@@ -48,3 +48,26 @@ def test_a_design_far_above_its_own_problem_says_by_how_much():
     assert design_mark({**solved, "value_m2": 5.8564})[1] == (
         "design p3 sends 142 % of RCRB above the value of its own problem"
     )
+
+
+ALONE = ["--set", "nodes=[[-50.0,0.0]]", "--set", "targets=[[0.0,0.0]]", "--set", "n_subcarriers=8", "--sinr-db", 0]
+
+
+def test_a_point_at_which_nothing_is_identifiable_is_marked_before_any_trial(tmp_path):
+    words = ["run", "link", *ALONE, "--snr-db", "20", "--trials", "2", "--workers", 1, "--estimator", "tof-genie"]
+    result = CliRunner().invoke(cli, [str(word) for word in [*words, "--out", tmp_path / "run"]])
+    assert result.exit_code == 1, result.output
+    assert "estimator tof-genie: unidentifiable: target 0 is not identifiable" in " ".join(result.output.split())
+    (row,) = _rows(tmp_path / "run")
+    assert row["status"].startswith("unidentifiable: ")
+    assert row["trials"] == "0"
+    assert not (tmp_path / "run" / "run.sqlite").exists()
+
+
+def test_an_estimator_without_a_bound_is_told_of_before_the_run_and_the_other_is_summarized(tmp_path):
+    words = [*ALONE, "--snr-db", "20", "--trials", "2", "--workers", 1, "--estimator", "ml,tof-genie"]
+    told = _run("run", "link", *words, "--out", tmp_path / "run")
+    assert "estimator tof-genie: unidentifiable" in told
+    rows = {row["estimator"]: row for row in _rows(tmp_path / "run")}
+    assert rows["ml"]["rmse_m"]
+    assert rows["tof-genie"]["status"].startswith("unidentifiable")
