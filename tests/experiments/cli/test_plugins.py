@@ -156,6 +156,7 @@ def test_what_cannot_be_imported_is_one_line(text):
 def run(tmp_path_factory):
     """A small run of one of disac's own experiments."""
     folder = tmp_path_factory.mktemp("crafted") / "run"
+    registration._plugins.clear()  # those that other tests imported in this process would be part of the run
     options = ("--snr-db", 20, "--trials", 2, "--workers", 1, "--design", "uniform", "--sinr-db", -30)
     result = _invoke("run", "link", *SMALL[:-2], *options, "--out", folder)
     assert result.exit_code == 0, result.output
