@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 FORMATS = ("png", "svg", "pdf")
+_RATIO_TOP = 2.5
+"""Ratios above this are drawn at the edge of their panel."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
 _AXIS_LABELS = {
@@ -105,15 +108,21 @@ def save_rmse(
     fields: Sequence[str],
     x: str = "snr_db",
 ) -> list[Path]:
-    """Write the picture of :func:`draw_rmse`."""
-    with figure() as fig:
-        ax = fig.add_subplot()
+    """Write the picture of :func:`draw_rmse`, and below it :func:`draw_ratio`, where a gap of some per cent shows."""
+    with figure(figsize=(3.5, 3.6)) as fig:
+        ax, below = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         named = draw_rmse(ax, rows, fields=fields, x=x)
+        draw_ratio(below, rows, fields=fields, x=x)
+        ax.set_xlabel("")
         proxies = [
             Line2D([], [], color="k", marker="o", mfc="white", ls="none", label="RMSE, 95 % interval"),
+            Line2D([], [], color="k", marker="x", ls="none", label="bias / root CRB"),
             Line2D([], [], color="k", ls="-", label="root CRB, realized signal"),
             Line2D([], [], color="k", ls=":", label="root CRB, expected"),
         ]
+        same = coinciding(series_of(rows, x, fields))
+        if same:
+            ax.set_title("; ".join(f"{a or 'first'} and {b or 'second'} coincide" for a, b in same), fontsize=6.5)
         _legend_below(fig, ax, proxies, named)
         return save(fig, stem)
 
@@ -131,6 +140,42 @@ def draw_rmse(ax: Axes, rows: Sequence[Row], *, fields: Sequence[str], x: str = 
     _label_abscissa(ax, rows, x)
     ax.set_ylabel("position error [m]")
     return len(groups) > 1
+
+
+def draw_ratio(ax: Axes, rows: Sequence[Row], *, fields: Sequence[str], x: str = "snr_db") -> None:
+    """RMSE over realized root CRB with its 95 % interval, and the size of the bias over the same, against 1.
+
+    What lies above the panel is drawn as an arrow at its edge.
+    """
+    top = 1.0
+    for index, group in enumerate(series_of(rows, x, fields).values()):
+        at, color = _column(group, x), f"C{index % 7}"
+        ratio = _column(group, "ratio")
+        shown = ratio <= _RATIO_TOP
+        kept = [row for row, inside in zip(group, shown, strict=True) if inside]
+        _with_interval(ax, at[shown], kept, "ratio", "", color, series_marker(index), "")
+        ax.plot(
+            at[~shown], np.full((~shown).sum(), 0.93 * _RATIO_TOP), ls="none", marker=r"$\uparrow$", color=color, ms=6
+        )
+        bias = np.array([_bias_m(row) for row in group]) / _column(group, "rcrb_realized_m")
+        ax.plot(at[bias <= _RATIO_TOP], bias[bias <= _RATIO_TOP], ls="none", marker="x", ms=3, color=color)
+        highest = [float(row.get("ratio_high") or row["ratio"]) for row in kept]
+        top = max([top, *highest, *([_RATIO_TOP] if not shown.all() else [])])
+    ax.axhline(1.0, color="k", linewidth=0.8)
+    ax.set_ylim(0, min(1.1 * top, _RATIO_TOP))
+    _label_abscissa(ax, rows, x)
+    ax.set_ylabel("RMSE / root CRB")
+
+
+def _bias_m(row: Row) -> float:
+    """Length of the mean error of all targets together [m]."""
+    return float(np.sqrt(sum(float(value) ** 2 for name, value in row.items() if name.startswith("bias_"))))
+
+
+def coinciding(groups: Mapping[str, Sequence[Row]]) -> list[tuple[str, str]]:
+    """Pairs of series whose RMSE is the same number at every point, so that one hides the other."""
+    values = {label: [row.get("rmse_m") for row in group] for label, group in groups.items()}
+    return [(a, b) for a, b in combinations(values, 2) if values[a] == values[b] and None not in values[a]]
 
 
 def save_ber(

@@ -99,3 +99,35 @@ def test_logarithmic_axes_have_ticks_for_any_range(low, high, labels):
         fig.draw_without_rendering()
         shown = [text.get_text() for text in ax.get_yticklabels() if low <= text.get_position()[1] <= high]
     assert shown == labels
+
+
+def test_the_ratio_panel_shows_intervals_bias_and_what_lies_above(tmp_path):
+    from disac.experiments.plotting.figures import draw_ratio, figure
+
+    rows = [
+        {
+            "snr_db": 0.0,
+            "ratio": 40.0,
+            "ratio_low": 30.0,
+            "ratio_high": 50.0,
+            "rcrb_realized_m": 0.1,
+            "bias_x0_m": 0.03,
+        },
+        {"snr_db": 10.0, "ratio": 1.1, "ratio_low": 1.0, "ratio_high": 1.2, "rcrb_realized_m": 0.1, "bias_x0_m": 0.03},
+    ]
+    with figure() as fig:
+        ax = fig.add_subplot()
+        draw_ratio(ax, rows, fields=["snr_db"])
+        arrows = [line for line in ax.lines if line.get_marker() == r"$\uparrow$"]
+        assert list(arrows[0].get_xdata()) == [0.0]
+        (bias,) = (line for line in ax.lines if line.get_marker() == "x")
+        assert list(bias.get_ydata()) == pytest.approx([0.3, 0.3])
+        assert ax.get_ylim() == (0, 2.5)
+        assert ax.get_ylabel() == "RMSE / root CRB"
+
+
+def test_series_that_are_the_same_numbers_are_said_to_coincide():
+    from disac.experiments.plotting.figures import coinciding
+
+    one, two = [{"rmse_m": 1.0}, {"rmse_m": 2.0}], [{"rmse_m": 1.0}, {"rmse_m": 2.1}]
+    assert coinciding({"a": one, "b": two, "c": one}) == [("a", "c")]
