@@ -424,10 +424,15 @@ def _mark_designs(rows: Sequence[Row], records: Sequence[Mapping[str, Any]]) -> 
     for record in records:
         mark, note = design_mark(record)
         for row in rows:
-            if note and all(row.get(name) == value for name, value in record["fields"].items()):
+            if note and _is_of(row, record):
                 if mark:
                     row["status"] = f"{row['status']}, {mark}"
                 row["note"] = "; ".join(filter(None, [row.get("note"), note]))
+
+
+def _is_of(row: Row, record: Mapping[str, Any]) -> bool:
+    """Whether a row's signals are those of the design of this record."""
+    return all(row.get(name) == value for name, value in record["fields"].items())
 
 
 def _rows(job: LinkJob, folder: Path, seed: int) -> tuple[list[Row], list[dict[int, float]]]:
@@ -487,11 +492,8 @@ def plot_job(rows: Sequence[Row], job: LinkJob, folder: Path) -> list[Path]:
     drawn = [row for row in rows if row.get("rmse_m") is not None]
     for record in load_design_records(folder):
         mark, _ = design_mark(record)
-        fields = record["fields"]
         drawn = [
-            {**row, "design": f"{design_name(row['design'])} ({mark})"}
-            if mark and all(row.get(name) == value for name, value in fields.items())
-            else row
+            {**row, "design": f"{design_name(row['design'])} ({mark})"} if mark and _is_of(row, record) else row
             for row in drawn
         ]
     paths: list[Path] = []
